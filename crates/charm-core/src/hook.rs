@@ -1,0 +1,176 @@
+//! Who this unit is and why it runs, read once from the environment.
+//!
+//! Juju replaces the environment of a hook: there is no `HOME`, no `USER`. Everything the charm may use is a field
+//! here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::names::{RelationId, UnitName};
+use crate::pebble;
+
+/// Names a folder that stands for `/`, so that a test's world is a folder. Juju never sets it.
+const ROOT: &str = "CHARM_ROOT";
+
+/// One run of the charm.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// This unit.
+    pub unit: UnitName,
+    /// The model it lives in.
+    pub model: Model,
+    /// Where Juju unpacked the charm.
+    pub charm_dir: PathBuf,
+    /// Why the charm runs.
+    pub event: Event,
+    /// Read everything, show the plan, change nothing.
+    pub dry_run: bool,
+    /// The relation that this hook tells the end of. Juju may still list it; its data no longer counts.
+    pub(crate) broken: Option<RelationId>,
+    root: PathBuf,
+}
+
+/// The model of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Its name; on Kubernetes also the namespace.
+    pub name: String,
+    /// Its UUID.
+    pub uuid: String,
+}
+
+/// Why the charm runs. An event gets a variant only if it is answered differently, so that an unknown one is harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An operator runs this action.
+    Action(String),
+    /// The unit goes away: last call.
+    Remove,
+    /// Something may have changed. The name of the event is for the log only.
+    Reconcile(String),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Action(name) => write!(out, "action {name}"),
+            Self::Remove => out.write_str("remove"),
+            Self::Reconcile(name) => out.write_str(name),
+        }
+    }
+}
+
+impl Hook {
+    /// The environment of this process. The one reader of it.
+    pub fn from_env() -> Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+        let variables = std::env::vars_os();
+        // A variable that is not UTF-8 is none that Juju sets.
+        let text = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_vars(&text.collect())
+    }
+
+    /// The same from given variables. Pure.
+    pub fn from_vars(variables: &BTreeMap<String, String>) -> Result<Self> {
+        let get = |name: &str| variables.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let want =
+            |name: &'static str| get(name).with_context(|| format!("{name} is not set: this program is run by Juju"));
+        // The only variable that tells hooks and actions apart. `juju exec` sets none.
+        let path = get("JUJU_DISPATCH_PATH").unwrap_or("hooks/exec");
+        let event = match path.split_once('/') {
+            Some(("actions", name)) => Event::Action(name.to_owned()),
+            Some(("hooks", "remove")) => Event::Remove,
+            Some((_, name)) => Event::Reconcile(name.to_owned()),
+            None => Event::Reconcile(path.to_owned()),
+        };
+        let broken = match get("JUJU_RELATION_ID") {
+            Some(id) if path.ends_with("-relation-broken") => {
+                Some(id.parse().context("failed to read JUJU_RELATION_ID")?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            unit: want("JUJU_UNIT_NAME")?.parse().context("failed to read JUJU_UNIT_NAME")?,
+            model: Model { name: want("JUJU_MODEL_NAME")?.to_owned(), uuid: want("JUJU_MODEL_UUID")?.to_owned() },
+            charm_dir: PathBuf::from(want("JUJU_CHARM_DIR")?),
+            event,
+            dry_run: false,
+            broken,
+            root: PathBuf::from(get(ROOT).unwrap_or("/")),
+        })
+    }
+
+    /// An absolute path of this unit: `/etc/x` on a unit, the same below a folder under test. The only way to one.
+    pub fn path(&self, absolute: &str) -> PathBuf {
+        self.root.join(absolute.trim_start_matches('/'))
+    }
+
+    /// The same as text, for files that name other files.
+    pub fn path_text(&self, absolute: &str) -> String {
+        self.path(absolute).to_string_lossy().into_owned()
+    }
+
+    /// The Pebble of one of this unit's containers. No request is made yet.
+    pub fn container(&self, name: &str) -> Result<pebble::Client> {
+        let socket = self.path(&format!("/charm/containers/{name}/pebble.socket"));
+        Ok(pebble::Client::new(name, &socket, &self.root)?)
+    }
+
+    /// The folder that stands for `/`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(more: &[(&str, &str)]) -> Result<Hook> {
+        let juju = [
+            ("JUJU_UNIT_NAME", "falco/3"),
+            ("JUJU_MODEL_NAME", "prod"),
+            ("JUJU_MODEL_UUID", "12345678-1234-4234-8234-123456789abc"),
+            ("JUJU_CHARM_DIR", "/var/lib/juju/agents/unit-falco-3/charm"),
+        ];
+        let variables = juju.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Hook::from_vars(&variables.collect())
+    }
+
+    #[test]
+    fn only_actions_and_remove_are_told_apart_and_unknown_events_are_harmless() {
+        for (path, event) in [
+            ("actions/test-alert", Event::Action("test-alert".into())),
+            ("hooks/remove", Event::Remove),
+            ("hooks/config-changed", Event::Reconcile("config-changed".into())),
+            ("hooks/event-of-a-later-juju", Event::Reconcile("event-of-a-later-juju".into())),
+            ("", Event::Reconcile("exec".into())),
+        ] {
+            assert_eq!(hook(&[("JUJU_DISPATCH_PATH", path)]).unwrap().event, event);
+        }
+    }
+
+    #[test]
+    fn the_relation_counts_as_broken_in_its_broken_hook_only() {
+        let relation = ("JUJU_RELATION_ID", "http-endpoint:7");
+        let broken = hook(&[("JUJU_DISPATCH_PATH", "hooks/http-endpoint-relation-broken"), relation]).unwrap();
+        let changed = hook(&[("JUJU_DISPATCH_PATH", "hooks/http-endpoint-relation-changed"), relation]).unwrap();
+        assert_eq!(broken.broken, Some("7".parse().unwrap()));
+        assert_eq!(changed.broken, None);
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let error = Hook::from_vars(&BTreeMap::new()).unwrap_err();
+        assert!(error.to_string().contains("JUJU_UNIT_NAME is not set"), "{error}");
+    }
+
+    #[test]
+    fn under_test_every_path_lies_below_the_root() {
+        assert_eq!(hook(&[]).unwrap().path("/etc/x"), Path::new("/etc/x"));
+        assert_eq!(hook(&[(ROOT, "/tmp/world")]).unwrap().path("/etc/x"), Path::new("/tmp/world/etc/x"));
+    }
+}

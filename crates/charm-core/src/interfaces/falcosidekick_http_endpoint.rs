@@ -1,0 +1,76 @@
+//! `falcosidekick_http_endpoint`: where a Falcosidekick takes alerts.
+
+use url::Url;
+
+use super::{DatabagError, RelationData, http_url};
+use crate::relation::Databag;
+
+const URL: &str = "url";
+
+/// What the provider, a Falcosidekick, publishes in its application's databag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Where to POST alerts to.
+    pub url: Url,
+}
+
+impl RelationData for Provider {
+    /// The value is JSON: a text with its quotes.
+    fn read(databag: &Databag) -> Result<Option<Self>, DatabagError> {
+        let Some(value) = databag.get(URL) else {
+            return Ok(None);
+        };
+        let text: String =
+            serde_json::from_str(value).map_err(|_| DatabagError::new(URL, value, "it is not a JSON text"))?;
+        Ok(Some(Self { url: http_url(URL, &text)? }))
+    }
+
+    fn write(&self) -> Databag {
+        // A URL holds nothing that JSON would escape differently than Python does.
+        [(URL, serde_json::Value::from(self.url.as_str()).to_string())].into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Result<Option<Provider>, DatabagError> {
+        Provider::read(&[(URL, value)].into_iter().collect())
+    }
+
+    #[test]
+    fn nothing_published_is_not_an_error() {
+        assert_eq!(Provider::read(&Databag::default()), Ok(None));
+        assert_eq!(read(""), Ok(None));
+    }
+
+    #[test]
+    fn what_is_not_a_json_text_or_not_an_http_url_is_unusable() {
+        for value in [
+            "https://bare.example/",
+            "7",
+            "null",
+            "[]",
+            "\"\"",
+            "\"ftp://h/\"",
+            "\"h:80\"",
+            "\"https://\"",
+            "\"https://h:99999/\"",
+        ] {
+            assert!(read(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_could_break_a_line_or_a_quote_survives() {
+        let provider = read(r#""https://h/a b\"c'\nd\u0000?x=%24$y""#).unwrap().unwrap();
+        assert_eq!(provider.url.as_str(), "https://h/a%20b%22c'd%00?x=%24$y");
+    }
+
+    #[test]
+    fn a_megabyte_is_refused_and_quoted_in_part() {
+        let error = read(&format!("\"https://h/{}\"", "x".repeat(1 << 20))).unwrap_err();
+        assert!(error.to_string().len() < 300, "{error}");
+    }
+}

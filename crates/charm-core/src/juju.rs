@@ -1,0 +1,225 @@
+//! One function per hook command, same name, same arguments. Every call starts a process: they are the cost of a hook.
+//!
+//! Words that come from elsewhere stand behind `--`, because Juju takes options after words, too.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::RawConfig;
+use crate::names::{AppName, RelationId, UnitName};
+use crate::process::{Command, Error};
+use crate::relation::{Databag, Side};
+use crate::status::Status;
+use crate::yaml;
+
+/// A relation that Juju no longer knows, in whichever words the version at hand says so.
+#[derive(Debug)]
+pub struct RelationGone(RelationId);
+
+impl fmt::Display for RelationGone {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "relation {} is gone", self.0)
+    }
+}
+
+impl std::error::Error for RelationGone {}
+
+/// All options that are set or have a default.
+pub fn config_get() -> Result<RawConfig> {
+    json(Command::new("config-get").arg("--format=json"))
+}
+
+/// The relations of an endpoint. Not the one being broken, says Juju; see [`crate::relation`].
+pub fn relation_ids(endpoint: &str) -> Result<Vec<RelationId>> {
+    let ids: Vec<String> = json(Command::new("relation-ids").args(["--format=json", "--", endpoint]))?;
+    ids.iter().map(|id| Ok(id.parse()?)).collect()
+}
+
+/// The remote units of a relation.
+pub fn relation_list(id: RelationId) -> Result<Vec<UnitName>> {
+    let units: Vec<String> =
+        of_relation(id, Command::new("relation-list").args(["--format=json", "-r", &id.to_string()]))?;
+    units.iter().map(|unit| Ok(unit.parse()?)).collect()
+}
+
+/// The remote application of a relation. Known even without a unit.
+pub fn relation_list_app(id: RelationId) -> Result<AppName> {
+    let app: String =
+        of_relation(id, Command::new("relation-list").args(["--format=json", "--app", "-r", &id.to_string()]))?;
+    Ok(app.parse()?)
+}
+
+/// A databag of a relation: the remote application's, or our own application's, which only the leader can read.
+pub fn relation_get_app(id: RelationId, app: &AppName) -> Result<Databag> {
+    of_relation(
+        id,
+        Command::new("relation-get").args(["--format=json", "--app", "-r", &id.to_string(), "-", app.as_str()]),
+    )
+}
+
+/// The databag of a unit, a remote one or this one.
+pub fn relation_get_unit(id: RelationId, unit: &UnitName) -> Result<Databag> {
+    of_relation(id, Command::new("relation-get").args(["--format=json", "-r", &id.to_string(), "-", &unit.to_string()]))
+}
+
+/// Changes keys of one of our own databags; an empty value removes its key.
+pub fn relation_set(id: RelationId, side: Side, changes: &BTreeMap<String, String>) -> Result<()> {
+    let mut command = Command::new("relation-set").args(["-r", &id.to_string(), "--file", "-"]);
+    if side == Side::App {
+        command = command.arg("--app");
+    }
+    command.input(yaml::quoted_line(changes)?.into_bytes()).run().map(drop).map_err(|error| gone_or(id, error))
+}
+
+/// Is this unit the leader?
+pub fn is_leader() -> Result<bool> {
+    json(Command::new("is-leader").arg("--format=json"))
+}
+
+/// The addresses of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Network {
+    /// What others should connect to. May hold host names; empty while Juju knows none.
+    #[serde(rename = "ingress-addresses", default)]
+    pub ingress_addresses: Vec<String>,
+}
+
+/// The addresses of an endpoint. Read whole: asking for `--bind-address` alone can take down an agent of Juju 3.6.
+pub fn network_get(endpoint: &str) -> Result<Network> {
+    json(Command::new("network-get").args(["--format=json", "--", endpoint]))
+}
+
+/// Sets the status of this unit. Takes effect at once, also when the hook fails.
+pub fn status_set(status: &Status) -> Result<()> {
+    run(Command::new("status-set").args(["--", status.name(), &status.message()]))
+}
+
+/// Writes one record to the log of Juju.
+pub fn juju_log(level: &str, message: &str) -> Result<()> {
+    run(Command::new("juju-log").args(["--log-level", level, "--", message]))
+}
+
+/// Opens a TCP port of this unit when the hook succeeds.
+pub fn open_port(port: u16) -> Result<()> {
+    run(Command::new("open-port").arg(format!("{port}/tcp")))
+}
+
+/// Closes what `opened_ports` listed, when the hook succeeds.
+pub fn close_port(port: &str) -> Result<()> {
+    run(Command::new("close-port").arg(port))
+}
+
+/// The open ports of this unit: `2801/tcp`. With what this hook opened and closed so far.
+pub fn opened_ports() -> Result<Vec<String>> {
+    json(Command::new("opened-ports").arg("--format=json"))
+}
+
+/// Tells which version of the workload runs. Takes effect at once.
+pub fn application_version_set(version: &str) -> Result<()> {
+    run(Command::new("application-version-set").args(["--", version]))
+}
+
+/// The path of a resource of type file, downloaded if need be, or `None` when none is attached.
+pub fn resource_get(name: &str) -> Result<Option<PathBuf>> {
+    match Command::new("resource-get").args(["--", name]).run() {
+        // The path comes without a line feed; the trimming is for a later Juju.
+        Ok(path) => {
+            Ok(Some(PathBuf::from(String::from_utf8(path).context("resource-get printed no text")?.trim_end())))
+        }
+        Err(Error::Failed(command, output)) if output.code == Some(1) => {
+            tracing::debug!("`{command}`: {}", output.stderr.trim_end());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One value of a secret at its newest revision, as the base64 text in JSON that Juju prints: asked for as it is, bytes
+/// that are no text would come back damaged.
+pub fn secret_get(id: &str, key: &str) -> std::result::Result<Vec<u8>, Error> {
+    Command::new("secret-get").args(["--format=json", "--refresh", "--", id, &format!("{key}#base64")]).run()
+}
+
+/// What Juju knows of a secret of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SecretInfo {
+    /// The newest revision.
+    pub revision: u32,
+}
+
+/// The id and revision of a secret that we own, found by its label, or `None` when there is none.
+pub fn secret_info_get(label: &str) -> Result<Option<(String, SecretInfo)>> {
+    match Command::new("secret-info-get").args(["--format=json", "--label", label]).run() {
+        Ok(text) => {
+            let by_id: BTreeMap<String, SecretInfo> = parse("secret-info-get", &text)?;
+            Ok(by_id.into_iter().next())
+        }
+        Err(Error::Failed(_, output)) if output.stderr.contains("not found") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Creates a secret that this unit owns, with the content of a file. `file` has to be absolute: the agent opens it.
+pub fn secret_add(label: &str, file: &Path) -> Result<String> {
+    let command = Command::new("secret-add").args(["--owner", "unit", "--label", label, "--file"]).arg(file);
+    Ok(String::from_utf8(command.run()?).context("secret-add printed no text")?.trim_end().to_owned())
+}
+
+/// Gives a secret new content.
+pub fn secret_set(id: &str, file: &Path) -> Result<()> {
+    run(Command::new("secret-set").arg("--file").arg(file).args(["--", id]))
+}
+
+/// Ends the action as failed. The charm has to exit with 0 all the same, or the text is lost.
+pub fn action_fail(message: &str) -> Result<()> {
+    run(Command::new("action-fail").args(["--", message]))
+}
+
+/// The parameters of the action.
+pub fn action_get<T: DeserializeOwned>() -> Result<T> {
+    json(Command::new("action-get").arg("--format=json"))
+}
+
+/// Sets results of the action, as `name=value`.
+pub fn action_set(results: &BTreeMap<String, String>) -> Result<()> {
+    let words = results.iter().map(|(name, value)| format!("{name}={value}"));
+    run(Command::new("action-set").arg("--").args(words))
+}
+
+fn run(command: Command) -> Result<()> {
+    command.run()?;
+    Ok(())
+}
+
+fn json<T: DeserializeOwned>(command: Command) -> Result<T> {
+    let name = command.program().to_string_lossy().into_owned();
+    parse(&name, &command.run()?)
+}
+
+fn parse<T: DeserializeOwned>(name: &str, text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).with_context(|| format!("failed to read what {name} printed"))
+}
+
+/// Like [`json`], with the several ways of saying that the relation is gone folded into one.
+fn of_relation<T: DeserializeOwned>(id: RelationId, command: Command) -> Result<T> {
+    let name = command.program().to_string_lossy().into_owned();
+    parse(&name, &command.run().map_err(|error| gone_or(id, error))?)
+}
+
+/// After a forced removal Juju 3.6 says `permission denied`, 4.x that or `relation not found`. Our own application's
+/// databag is read by the leader only, so here a refusal never means "not the leader".
+fn gone_or(id: RelationId, error: Error) -> anyhow::Error {
+    match &error {
+        Error::Failed(_, output)
+            if ["relation not found", "permission denied"].iter().any(|words| output.stderr.contains(words)) =>
+        {
+            anyhow::Error::new(error).context(RelationGone(id))
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Every databag in `metadata/interfaces` is understood, and every interface has both a folder there and code here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use charm_core::interfaces::{DatabagError, RelationData, falcosidekick_http_endpoint, loki_push_api};
+use charm_core::relation::Databag;
+use charm_core::topology::Topology;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Reads a databag and writes it again; `None` when nothing was published.
+type RoundTrip = fn(&Databag) -> Result<Option<Databag>, DatabagError>;
+
+/// Who reads or writes which bag of which interface with our code. `None`: the bag is never used by a charm of ours.
+const TABLE: [(&str, &str, &str, Option<RoundTrip>); 5] = [
+    ("falcosidekick_http_endpoint/v1", "provider", "app", Some(round_trip::<falcosidekick_http_endpoint::Provider>)),
+    ("falcosidekick_http_endpoint/v1", "requirer", "app", None),
+    ("loki_push_api/v1", "provider", "unit", Some(round_trip::<loki_push_api::Provider>)),
+    ("loki_push_api/v1", "provider", "app", None),
+    ("loki_push_api/v1", "requirer", "app", Some(rewrite_loki_requirer)),
+];
+
+fn round_trip<T: RelationData>(databag: &Databag) -> Result<Option<Databag>, DatabagError> {
+    Ok(T::read(databag)?.map(|data| data.write()))
+}
+
+/// Our charms only write this one: built from the topology in the databag, it has to be the databag.
+fn rewrite_loki_requirer(databag: &Databag) -> Result<Option<Databag>, DatabagError> {
+    let Some(metadata) = databag.get("metadata") else {
+        return Ok(None);
+    };
+    let metadata: BTreeMap<String, String> = serde_json::from_str(metadata)
+        .map_err(|_| DatabagError::new("metadata", metadata, "it is not a JSON object of texts"))?;
+    let requirer = loki_push_api::Requirer {
+        topology: Topology {
+            model: metadata["model"].clone(),
+            model_uuid: metadata["model_uuid"].clone(),
+            application: metadata["application"].clone(),
+            unit: metadata["unit"].clone(),
+            charm_name: metadata["charm_name"].clone(),
+        },
+        alert_rules: serde_json::from_str(databag.get("alert_rules").unwrap_or("null")).unwrap_or_default(),
+    };
+    Ok(Some(requirer.write()))
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    side: String,
+    bag: String,
+    databag: Databag,
+}
+
+fn metadata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metadata/interfaces")
+}
+
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// A databag with the JSON in its values parsed: Python puts a blank behind each colon, which no reader minds.
+fn parsed(databag: &Databag) -> BTreeMap<&str, Value> {
+    databag.iter().map(|(key, value)| (key, serde_json::from_str(value).unwrap_or_else(|_| value.into()))).collect()
+}
+
+#[test]
+fn every_folder_has_code_and_all_code_has_a_folder() {
+    let versions = folders(&metadata()).into_iter().flat_map(|interface| folders(&interface));
+    let mut on_disk: Vec<String> =
+        versions.map(|path| path.strip_prefix(metadata()).unwrap().to_str().unwrap().to_owned()).collect();
+    on_disk.sort();
+    let mut in_table: Vec<&str> = TABLE.iter().map(|(folder, ..)| *folder).collect();
+    in_table.dedup();
+    assert_eq!(on_disk, in_table);
+}
+
+#[test]
+fn every_vector_is_read_and_written_back_as_it_was() {
+    let mut count = 0;
+    for interface in folders(&metadata()).iter().flat_map(|interface| folders(interface)) {
+        let name = interface.strip_prefix(metadata()).unwrap().to_str().unwrap().to_owned();
+        for file in fs::read_dir(interface.join("vectors")).unwrap().map(|entry| entry.unwrap().path()) {
+            let vector: Vector = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            let row = TABLE
+                .iter()
+                .find(|(folder, side, bag, _)| (*folder, *side, *bag) == (&name, &vector.side, &vector.bag));
+            let Some((.., code)) = row else { panic!("{}: no row for this side and bag", file.display()) };
+            let Some(code) = code else { continue };
+            let back = code(&vector.databag).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert_eq!(parsed(&back.unwrap_or_default()), parsed(&vector.databag), "{}", file.display());
+            count += 1;
+        }
+    }
+    assert!(count > 5, "only {count} vectors were read");
+}
