@@ -1,0 +1,207 @@
+//! Everything that a decision may depend on, and reading it. Changes nothing.
+//!
+//! What an operator or a peer got wrong is a fact, too: an error here means that the machine itself is broken.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use charm_core::config::RawConfig;
+use charm_core::digest::Digest;
+use charm_core::interfaces::falcosidekick_http_endpoint::Provider;
+use charm_core::interfaces::{DatabagError, RelationData};
+use charm_core::names::{AppName, UnitName};
+use charm_core::topology::Topology;
+use charm_core::{Event, Hook, files, http, juju, relation, systemd};
+
+use crate::config::Config;
+use crate::distribution::{self, Available};
+use crate::metrics::Served;
+use crate::paths::{CONFIG_FILE, PACKAGE_FILES, UNIT, UNIT_FILE};
+use crate::render;
+
+/// The name of this charm, which the application need not share.
+const CHARM: &str = "falco";
+
+/// How long a running Falco is given to answer before it counts as silent. It opens its engine in two to four seconds.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// Everything that a decision may depend on.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Who we are.
+    pub topology: Topology,
+    /// Where the paths of this unit begin: empty, or a folder under test.
+    pub root: String,
+    /// The options as Juju gives them.
+    pub config: RawConfig,
+    /// The Falcosidekick on the other side, if one is related.
+    pub sidekick: Option<Sidekick>,
+    /// What there is to run.
+    pub available: Available,
+    /// What stands in the way on this host.
+    pub host: Host,
+    /// What is on disk of the files that the charm writes.
+    pub files: BTreeMap<&'static str, files::File>,
+    /// The rules files of the installed distribution, by name without folder.
+    pub rules: BTreeMap<String, Digest>,
+    /// What systemd says.
+    pub service: systemd::Unit,
+    /// The digest that the running process was started with.
+    pub running: Option<Digest>,
+    /// What the running process says that it has loaded.
+    pub served: Option<Served>,
+}
+
+/// A related Falcosidekick, and what it published.
+#[derive(Clone, Debug)]
+pub struct Sidekick {
+    /// The remote application.
+    pub app: AppName,
+    /// Its URL: not yet published, usable, or not.
+    pub data: Result<Option<Provider>, DatabagError>,
+}
+
+/// What stands in the way on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// A Falco that is not ours, by the file that shows it.
+    pub foreign: Option<String>,
+    /// Another unit of this charm that runs Falco here.
+    pub other_unit: Option<UnitName>,
+    /// The TCP ports on which somebody listens.
+    pub listening: Vec<u16>,
+}
+
+/// Reads everything.
+pub async fn gather(hook: &Hook) -> Result<Facts> {
+    let config = juju::config_get()?;
+    let sidekick = sidekick(hook)?;
+    let service = systemd::show(UNIT)?;
+    let running = systemd::running_environment(hook, &service, render::DIGEST_VARIABLE)?.map(Digest::from);
+    let available = distribution::look(hook, may_have_a_new_tarball(hook))?;
+    let files = [(CONFIG_FILE, 0o600), (UNIT_FILE, 0o644)].into_iter().filter_map(|(path, mode)| {
+        let content = files::read(&hook.path(path)).transpose()?;
+        Some(content.map(|content| (path, files::File { path: path.to_owned(), mode, content })))
+    });
+    let files = files.collect::<Result<BTreeMap<_, _>>>()?;
+    let served = match (service.is_running(), files.get(CONFIG_FILE).and_then(|file| render::port_of(&file.content))) {
+        (true, Some(port)) => served(port, PATIENCE).await,
+        _ => None,
+    };
+    Ok(Facts {
+        topology: Topology::of(hook, CHARM),
+        root: hook.path_text("").trim_end_matches('/').to_owned(),
+        config,
+        sidekick,
+        host: host(hook, &service, files.get(UNIT_FILE))?,
+        rules: match available.installed() {
+            Some(distribution) => rules_on_disk(hook, &render::rules_files(distribution))?,
+            None => BTreeMap::new(),
+        },
+        available,
+        files,
+        service,
+        running,
+        served,
+    })
+}
+
+/// What Falco on this machine says that it has loaded, asked again until it answers or `patience` is over.
+pub async fn served(port: u16, patience: Duration) -> Option<Served> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    let mut left = patience;
+    loop {
+        match http::get(&url).await {
+            Ok(answer) if answer.status == 200 => return Some(Served::parse(&answer.body)),
+            Ok(answer) => tracing::debug!("{url} answers {}", answer.status),
+            Err(error) => tracing::debug!("{url} does not answer: {error}"),
+        }
+        left = left.checked_sub(PAUSE)?;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The digests of rules files, by name without folder, as Falco tells them.
+pub fn rules_on_disk(hook: &Hook, paths: &[String]) -> Result<BTreeMap<String, Digest>> {
+    let mut rules = BTreeMap::new();
+    for path in paths {
+        if let Some(content) = files::read(&hook.path(path))? {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            rules.insert(name.to_owned(), Digest::of(content));
+        }
+    }
+    Ok(rules)
+}
+
+fn sidekick(hook: &Hook) -> Result<Option<Sidekick>> {
+    let related = relation::remote_apps(hook, "http-endpoint")?.into_iter().next();
+    Ok(related.map(|remote| Sidekick { app: remote.app, data: Provider::read(&remote.data) }))
+}
+
+/// Juju tells of a new charm and of a new resource by the same event.
+fn may_have_a_new_tarball(hook: &Hook) -> bool {
+    matches!(&hook.event, Event::Reconcile(name) if name == "install" || name == "upgrade-charm")
+}
+
+fn host(hook: &Hook, service: &systemd::Unit, unit_file: Option<&files::File>) -> Result<Host> {
+    let mut host = Host { listening: listening_ports(hook)?, ..Host::default() };
+    match unit_file.map(|file| render::owner_of(&file.content, hook)) {
+        Some(render::Owner::Us) | None => {}
+        Some(render::Owner::Unit(unit)) => host.other_unit = Some(unit),
+        Some(render::Owner::Foreign) => host.foreign = Some(UNIT_FILE.to_owned()),
+    }
+    if host.foreign.is_none() && host.other_unit.is_none() {
+        for path in PACKAGE_FILES {
+            if files::exists(&hook.path(path))? {
+                host.foreign = Some(path.to_owned());
+                break;
+            }
+        }
+    }
+    if unit_file.is_none() && host.foreign.is_none() && service.active_state == "active" {
+        host.foreign.clone_from(&service.fragment_path);
+    }
+    Ok(host)
+}
+
+/// The TCP ports on which any process listens, from the tables of the kernel.
+fn listening_ports(hook: &Hook) -> Result<Vec<u16>> {
+    let mut ports = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = files::read(&hook.path(table))?.unwrap_or_default();
+        ports.extend(String::from_utf8_lossy(&text).lines().filter_map(listening_port));
+    }
+    Ok(ports)
+}
+
+/// `  0: 0100007F:223D 00000000:0000 0A …`: number, local address, remote address, state in hexadecimal, 0A for
+/// listening.
+fn listening_port(line: &str) -> Option<u16> {
+    let mut words = line.split_whitespace().skip(1);
+    let (local, state) = (words.next()?, words.nth(1)?);
+    let (_, port) = local.rsplit_once(':')?;
+    if state == "0A" { u16::from_str_radix(port, 16).ok() } else { None }
+}
+
+/// The options, checked.
+impl Facts {
+    /// See [`Config::parse`].
+    pub fn config(&self) -> Result<Config, charm_core::Status> {
+        Config::parse(&self.config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listening_sockets_count() {
+        let listening = "   0: 0100007F:223D 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0";
+        assert_eq!(listening_port(listening), Some(8765));
+        assert_eq!(listening_port(&listening.replace(" 0A ", " 01 ")), None);
+        assert_eq!(listening_port("  sl  local_address rem_address   st tx_queue rx_queue"), None);
+    }
+}

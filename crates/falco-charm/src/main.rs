@@ -1,0 +1,7 @@
+//! `dispatch` of the falco charm.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    falco_charm::main()
+}

@@ -1,0 +1,45 @@
+//! Every absolute path of this charm, once. A writer and a reader of the same file can so never disagree.
+//!
+//! All lie outside the charm's own folder, which Juju may replace, and apart from where Falco's packages install, so
+//! that neither is taken for the other.
+
+/// The systemd unit.
+pub const UNIT: &str = "falco.service";
+
+/// Its file. The name is the one that the packages and the Python charm use, so that nobody runs two by accident.
+pub const UNIT_FILE: &str = "/etc/systemd/system/falco.service";
+
+/// The configuration.
+pub const CONFIG_FOLDER: &str = "/etc/juju-falco";
+
+/// What Falco reads.
+pub const CONFIG_FILE: &str = "/etc/juju-falco/falco.yaml";
+
+/// What Falco is asked to check before it becomes the above.
+pub const CANDIDATE_FILE: &str = "/etc/juju-falco/candidate/falco.yaml";
+
+/// The folder of the candidate.
+pub const CANDIDATE_FOLDER: &str = "/etc/juju-falco/candidate";
+
+/// One folder for each installed distribution.
+pub const DISTRIBUTIONS: &str = "/opt/juju-falco";
+
+/// Which tarball the distribution in use was unpacked from, so that it need not be read in every hook.
+pub const ORIGIN_FILE: &str = "/opt/juju-falco/origin.json";
+
+/// Below the folder of a distribution: the program.
+pub const PROGRAM: &str = "usr/bin/falco";
+
+/// Below the folder of a distribution: the rules that come with it.
+pub const DEFAULT_RULES: &str = "etc/falco/falco_rules.yaml";
+
+/// Below the folder of a distribution: the plugin that tells containers apart. Builds without it exist.
+pub const CONTAINER_PLUGIN: &str = "usr/share/falco/plugins/libcontainer.so";
+
+/// What Falco's packages put on a host.
+pub const PACKAGE_FILES: [&str; 4] = [
+    "/usr/bin/falco",
+    "/usr/lib/systemd/system/falco.service",
+    "/usr/lib/systemd/system/falco-modern-bpf.service",
+    "/usr/lib/systemd/system/falco-kmod.service",
+];
