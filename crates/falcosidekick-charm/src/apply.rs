@@ -1,0 +1,178 @@
+//! Makes it so, in one fixed order, and looks again.
+//!
+//! 1. the file, then the layer, so that the layer never names a newer configuration than there is;
+//! 2. one replan, also when nothing differs: it costs nothing then, and makes good what an interrupted hook left
+//!    undone;
+//! 3. does it run, does it answer, has it taken its output;
+//! 4. only if so: databags, ports, version.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use charm_core::pebble::{self, Client, Current};
+use charm_core::relation::{self, Side};
+use charm_core::status::one_line;
+use charm_core::{Hook, http, juju};
+
+use crate::decide::{Plan, Publish, Seen, ServiceAction, waiting_for_pebble};
+use crate::listener::Listener;
+use crate::log::{Log, failed_start};
+use crate::names::{CHARM, CONFIG_FILE, CONTAINER, SERVICE};
+
+/// How the output is called where Falcosidekick lists those it has.
+const LOKI: &str = "Loki";
+
+/// More lines than Pebble keeps of a service.
+const ALL_LINES: u32 = 10_000;
+
+/// How much of what a program said is shown, in characters.
+const LONGEST_WORDS: usize = 300;
+
+/// An interrupted hook may have left a restart under way, which Pebble first brings to its end: 5 s at most for the old
+/// process.
+const REPLANS: usize = 12;
+const REPLAN_PAUSE: Duration = Duration::from_millis(500);
+
+/// Falcosidekick answers a tenth of a second after its start. One that needs longer than this is in trouble.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Carries out the plan. A container that goes away meanwhile is expected: what is not done now is done when it is
+/// back.
+pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
+    let Plan { write: _, layer: _, service: _, publish, open_port, close_ports, tell_version, notes: _ } = plan;
+    let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
+        Err(error) if error.is_unreachable() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
+        other => other?,
+    };
+    if !matches!(seen, Seen::Serving | Seen::Stopped) {
+        return Ok(seen);
+    }
+    for Publish { endpoint, relation, changes } in publish {
+        relation::publish(*relation, Side::App, changes)?;
+        tracing::info!("{endpoint}: updated what relation {relation} is told");
+    }
+    if let Some(port) = open_port {
+        juju::open_port(*port)?;
+    }
+    for port in close_ports {
+        juju::close_port(port)?;
+    }
+    if let Some(version) = version.filter(|_| *tell_version) {
+        juju::application_version_set(&version)?;
+    }
+    Ok(seen)
+}
+
+async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(Seen, Option<String>)> {
+    let Plan { write, layer, service, publish: _, open_port: _, close_ports: _, tell_version: _, notes: _ } = plan;
+    if !write.is_empty() {
+        pebble.write_files(write).await?;
+        tracing::info!("wrote {CONFIG_FILE}");
+    }
+    if let Some(layer) = layer {
+        pebble.add_layer(CHARM, layer).await?;
+        tracing::info!("changed the plan of {SERVICE}");
+    }
+    match service {
+        ServiceAction::Run(listener) => run(pebble, *listener).await,
+        ServiceAction::Stop => stop(pebble).await.map(|seen| (seen, None)),
+    }
+}
+
+/// Stops the service, whoever started it: the one that a rock comes with may run before any hook.
+async fn stop(pebble: &Client) -> pebble::Result<Seen> {
+    if matches!(current(pebble).await?, None | Some(Current::Inactive | Current::Error)) {
+        return Ok(Seen::Stopped);
+    }
+    pebble.stop(&[SERVICE]).await?;
+    tracing::info!("stopped {SERVICE}");
+    Ok(Seen::Stopped)
+}
+
+async fn run(pebble: &Client, listener: Listener) -> pebble::Result<(Seen, Option<String>)> {
+    if let Some(words) = start(pebble).await? {
+        return Ok((Seen::Down(words), None));
+    }
+    let answer = ask(listener).await;
+    let lines = pebble.logs(&[SERVICE], ALL_LINES).await?;
+    let lines: Vec<String> = lines.into_iter().map(|line| line.message).collect();
+    let log = Log::new(&lines);
+    let seen = match (answer, log.dropped(LOKI)) {
+        (Ok(()), None) => Seen::Serving,
+        (Ok(()), Some(words)) => Seen::WithoutLoki(cut(words)),
+        (Err(words), _) => {
+            let last = log.last_words().map_or_else(|| "it said nothing".to_owned(), cut);
+            // Pebble watches a new process for a second. One that ends later runs and does not run by turns.
+            match current(pebble).await? {
+                Some(Current::Active) => Seen::NotServing(format!("{words}; its last words: {last}")),
+                _ => Seen::Down(last),
+            }
+        }
+    };
+    Ok((seen, log.version().map(cut)))
+}
+
+/// Has Pebble make the service what its plan says, and sees to it that it did. `Some`: why it does not run.
+async fn start(pebble: &Client) -> pebble::Result<Option<String>> {
+    if let Some(words) = failure(replan(pebble).await)? {
+        return Ok(Some(words));
+    }
+    // That a change is done is no proof: one that somebody aborted reads as done.
+    if current(pebble).await? == Some(Current::Active) {
+        return Ok(None);
+    }
+    tracing::info!("starting {SERVICE}, which does not run after a replan");
+    if let Some(words) = failure(pebble.start(&[SERVICE]).await)? {
+        return Ok(Some(words));
+    }
+    Ok(match current(pebble).await? {
+        Some(Current::Active) => None,
+        other => Some(format!("after a start it is {other:?} to Pebble")),
+    })
+}
+
+async fn replan(pebble: &Client) -> pebble::Result<()> {
+    for _ in 1..REPLANS {
+        match pebble.replan().await {
+            Err(pebble::Error::Change { message, .. }) if message.contains("while terminating") => {
+                tokio::time::sleep(REPLAN_PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+    pebble.replan().await
+}
+
+async fn current(pebble: &Client) -> pebble::Result<Option<Current>> {
+    Ok(pebble.services(&[SERVICE]).await?.first().map(|service| service.current))
+}
+
+/// A start that failed is expected trouble; its reason is what matters. Everything else is an error.
+fn failure(change: pebble::Result<()>) -> pebble::Result<Option<String>> {
+    match change {
+        Err(pebble::Error::Change { message, log, .. }) => Ok(Some(cut(&failed_start(&message, &log)))),
+        other => other.map(|()| None),
+    }
+}
+
+/// Asks the listener until it answers as only Falcosidekick does.
+async fn ask(listener: Listener) -> Result<(), String> {
+    let url = listener.local_url("/ping");
+    let begin = Instant::now();
+    loop {
+        let words = match http::get(&url).await {
+            Ok(answer) if answer.status == 200 && answer.body.trim_end() == "pong" => return Ok(()),
+            Ok(answer) => format!("{url} answers {} {:?}", answer.status, cut(&answer.body)),
+            Err(error) => format!("{url}: {}", anyhow::Error::new(error).root_cause()),
+        };
+        if begin.elapsed() > PATIENCE {
+            return Err(words);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn cut(words: &str) -> String {
+    one_line(words, LONGEST_WORDS)
+}

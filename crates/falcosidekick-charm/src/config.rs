@@ -1,0 +1,143 @@
+//! The options, checked. Pure.
+
+use std::str::FromStr;
+
+use charm_core::Status;
+use charm_core::config::{Kind, Problems, RawConfig};
+
+const PORT: &str = "port";
+
+/// Not only read here: a status names it as well.
+pub const ALLOW_PLAIN_HTTP: &str = "allow-plain-http";
+
+/// The port that everybody who knows Falcosidekick expects.
+const DEFAULT_PORT: u16 = 2801;
+
+/// While Falcosidekick serves TLS, its health and metrics stay on plain HTTP, here.
+const PLAIN_PORT: u16 = 2810;
+
+/// Every option, as `charmcraft.yaml` has to declare it.
+pub const OPTIONS: [(&str, Kind); 2] = [(PORT, Kind::Integer), (ALLOW_PLAIN_HTTP, Kind::Switch)];
+
+/// What the operator wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where alerts are received.
+    pub port: Port,
+    /// Whether they may be received in clear text.
+    pub allow_plain_http: bool,
+}
+
+impl Config {
+    /// Checks all options. Every problem is told at once.
+    pub fn parse(raw: &RawConfig) -> Result<Self, Status> {
+        let mut problems = Problems::default();
+        let port = problems.catch(raw.get(PORT)).flatten().unwrap_or(Port(DEFAULT_PORT));
+        let allow_plain_http = problems.catch(raw.get(ALLOW_PLAIN_HTTP)).flatten().unwrap_or(false);
+        if problems.is_empty() { Ok(Self { port, allow_plain_http }) } else { Err(problems.into()) }
+    }
+}
+
+/// A TCP port that Falcosidekick can receive alerts on: 1 to 65535, without the one it needs itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port(u16);
+
+impl Port {
+    /// The number.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+impl FromStr for Port {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(PLAIN_PORT) => Err("is the port where Falcosidekick serves health and metrics beside TLS"),
+            Ok(0) | Err(_) => Err("is not a port (1-65535)"),
+            Ok(port) => Ok(Self(port)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    fn parse<T: Into<serde_json::Value> + Clone>(options: &[(&str, T)]) -> Result<Config, Status> {
+        Config::parse(&options.iter().map(|(name, value)| (*name, value.clone())).collect())
+    }
+
+    #[test]
+    fn without_options_the_usual_port_is_taken_and_plain_http_is_not_allowed() {
+        assert_eq!(parse::<&str>(&[]), Ok(Config { port: Port(2801), allow_plain_http: false }));
+    }
+
+    #[test]
+    fn good_values_are_taken() {
+        assert_eq!(parse(&[("port", 1)]).unwrap().port, Port(1));
+        assert_eq!(parse(&[("port", 65535)]).unwrap().port, Port(65535));
+        assert!(parse(&[("allow-plain-http", true)]).unwrap().allow_plain_http);
+    }
+
+    #[test]
+    fn bad_values_block_with_the_option_the_value_and_what_is_right() {
+        for (name, value, text) in [
+            ("port", "0", "port: \"0\" is not a port (1-65535)"),
+            ("port", "65536", "port: \"65536\" is not a port (1-65535)"),
+            ("port", "-1", "port: \"-1\" is not a port (1-65535)"),
+            ("port", "", "port: \"\" is not a port (1-65535)"),
+            ("port", "2810", "port: \"2810\" is the port where"),
+            ("allow-plain-http", "perhaps", "allow-plain-http: \"perhaps\" "),
+        ] {
+            let Err(Status::Blocked(message)) = parse(&[(name, value)]) else { panic!("{name}={value} was taken") };
+            assert!(message.starts_with(text), "{message}");
+        }
+    }
+
+    #[test]
+    fn all_bad_values_are_told_at_once() {
+        let Err(Status::Blocked(message)) = parse(&[("port", "0"), ("allow-plain-http", "no")]) else { panic!() };
+        assert!(message.starts_with("port: ") && message.contains("; allow-plain-http: "), "{message}");
+    }
+
+    #[derive(Deserialize)]
+    struct Charmcraft {
+        config: Options,
+    }
+
+    #[derive(Deserialize)]
+    struct Options {
+        options: BTreeMap<String, Declared>,
+    }
+
+    #[derive(Deserialize)]
+    struct Declared {
+        #[serde(rename = "type")]
+        kind: String,
+        default: Option<serde_json::Value>,
+    }
+
+    #[test]
+    fn charmcraft_yaml_declares_exactly_these_options_with_these_types_and_defaults() {
+        let charmcraft: Charmcraft =
+            serde_yaml::from_str(include_str!("../../../charms/falcosidekick-k8s/charmcraft.yaml")).unwrap();
+        let declared = charmcraft.config.options;
+        let kinds: BTreeMap<&str, &str> =
+            declared.iter().map(|(name, option)| (name.as_str(), option.kind.as_str())).collect();
+        let asked = OPTIONS.map(|(name, kind)| match kind {
+            Kind::Text => (name, "string"),
+            Kind::Integer => (name, "int"),
+            Kind::Switch => (name, "boolean"),
+            Kind::Secret => (name, "secret"),
+        });
+        assert_eq!(kinds, asked.into_iter().collect());
+        let defaults = declared.into_iter().filter_map(|(name, option)| Some((name, option.default?)));
+        assert_eq!(Config::parse(&defaults.collect()), Config::parse(&RawConfig::default()));
+    }
+}

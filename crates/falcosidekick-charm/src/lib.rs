@@ -1,0 +1,41 @@
+//! The falcosidekick-k8s charm: runs Falcosidekick in a container beside it, by Pebble.
+//!
+//! One hook is one pass of data through three functions, [`facts::gather`], [`decide::decide`] and [`apply::apply`].
+//! Each may do what its module says, and nothing else.
+
+pub mod apply;
+pub mod config;
+pub mod decide;
+pub mod facts;
+pub mod listener;
+pub mod log;
+pub mod names;
+pub mod render;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use charm_core::{Event, Hook, Status};
+
+/// Runs one hook or action, and exits as Juju expects it.
+pub fn main() -> ExitCode {
+    charm_core::run(dispatch)
+}
+
+async fn dispatch(hook: Hook) -> Result<Option<Status>> {
+    match &hook.event {
+        Event::Reconcile(_) => reconcile(&hook).await,
+        Event::Remove => Ok(None), // Everything there is goes away with the pod.
+        Event::Action(name) => bail!("this charm has no action {name}"),
+    }
+}
+
+async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
+    let facts = facts::gather(hook).await?; // reads everything, changes nothing
+    let plan = decide::decide(&facts)?; // pure
+    if hook.dry_run {
+        return charm_core::run::print_plan(&plan).map(|()| None);
+    }
+    let seen = apply::apply(hook, &plan).await?; // changes what differs, then looks again
+    Ok(Some(plan.status(&seen)))
+}

@@ -1,0 +1,33 @@
+//! Every name and path that this charm shares with Juju, Pebble or the image, once.
+
+/// The name of the charm, which the application need not share. Also the label of its layer.
+pub const CHARM: &str = "falcosidekick-k8s";
+
+/// The container, as `charmcraft.yaml` declares it.
+pub const CONTAINER: &str = "falcosidekick";
+
+/// The service. A rock of Falcosidekick comes with one of this name, which ours replaces.
+pub const SERVICE: &str = "falcosidekick";
+
+/// The check, of which the same is true.
+pub const CHECK: &str = "health";
+
+/// Where Falcos are told where to send alerts to.
+pub const HTTP_ENDPOINT: &str = "http-endpoint";
+
+/// Where alerts go.
+pub const SEND_LOKI_LOGS: &str = "send-loki-logs";
+
+/// Who signs our certificate. Not served yet.
+pub const CERTIFICATES: &str = "certificates";
+
+/// A way in from outside. Not served yet.
+pub const INGRESS: &str = "ingress";
+
+/// What Falcosidekick reads. In its folder there must be no other file of this name without `.yaml`:
+/// `falcosidekick.json` would win.
+pub const CONFIG_FILE: &str = "/etc/falcosidekick/falcosidekick.yaml";
+
+/// Where the program may stand: in the project's own image, and in a rock.
+pub const PROGRAMS: [&str; 4] =
+    ["/app/falcosidekick", "/usr/bin/falcosidekick", "/usr/local/bin/falcosidekick", "/bin/falcosidekick"];
