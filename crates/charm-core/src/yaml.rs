@@ -2,8 +2,9 @@
 //!
 //! Readers of YAML disagree on what plain words mean (`010`, `yes`, `1e3`), and Go's, which Juju, Pebble and
 //! Falcosidekick use, refuses some characters inside quotes, changes others without a word, and knows no surrogate
-//! pairs. So what it would refuse or change — U+007F to U+009F, U+FFFE, U+FFFF; JSON itself sees to what is below
-//! U+0020 — is escaped, and everything else is left as it is.
+//! pairs. So what it would refuse or change — U+007F to U+009F, U+FFFE, U+FFFF, and the two separators U+2028 and U+2029,
+//! which end a line to it and so end a key too early; JSON itself sees to what is below U+0020 — is escaped, and
+//! everything else is left as it is.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -22,7 +23,7 @@ fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}' => {
                 escaped.extend(format!("\\u{:04x}", u32::from(c)).chars());
             }
             _ => escaped.push(c),
