@@ -11,7 +11,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::juju;
-use crate::status::one_line;
+use crate::status::{one_line, without_credentials};
 
 /// How much of one record is kept, in characters. It becomes an argument, and those have a limit.
 const LONGEST_RECORD: usize = 8_000;
@@ -35,7 +35,7 @@ impl<S: Subscriber> Layer<S> for ToJuju {
         }
         let mut text = Text(String::new());
         event.record(&mut text);
-        let text = one_line(&text.0, LONGEST_RECORD);
+        let text = one_line(&without_credentials(&text.0), LONGEST_RECORD);
         let level = match *event.metadata().level() {
             Level::ERROR => "ERROR",
             Level::WARN => "WARNING",

@@ -1,7 +1,7 @@
 //! The four statuses a charm may set, their order, and the worst of several.
 //!
 //! A status is also the reason to stop: pure code returns `Err(Status)`, and code that does I/O adds a status as
-//! context to an error that it expects. [`crate::run`] finds it in the chain.
+//! context to an error that it expects. [`crate::run()`] finds it in the chain.
 
 use std::fmt;
 
@@ -43,10 +43,10 @@ impl Status {
         }
     }
 
-    /// The message, fit for one line: see [`one_line`].
+    /// The message, fit for one line ([`one_line`]) and for everybody's eyes ([`without_credentials`]).
     pub fn message(&self) -> String {
         let (Self::Active(text) | Self::Waiting(text) | Self::Maintenance(text) | Self::Blocked(text)) = self;
-        one_line(text, LONGEST_MESSAGE)
+        one_line(&without_credentials(text), LONGEST_MESSAGE)
     }
 
     fn rank(&self) -> u8 {
@@ -88,6 +88,19 @@ pub fn one_line(text: &str, longest: usize) -> String {
     }
 }
 
+/// Text without user and password of the URLs in it. Programs and databags quote URLs whole, and neither a status nor a
+/// log is a place for a password.
+pub fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(['/', '?', '#', '"', ' ']).unwrap_or(part.len());
+        let host = part[..end].rfind('@').map_or(0, |at| at + 1);
+        shown.extend(["://", &part[host..]]);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +117,14 @@ mod tests {
     fn a_message_is_one_line_without_control_characters() {
         let status = Status::Blocked("bad\n\x1b[31m rule\t\tat 7".into());
         assert_eq!(status.message(), "bad [31m rule at 7");
+    }
+
+    #[test]
+    fn a_password_that_an_error_quotes_is_not_repeated() {
+        let words = r#"parse "http://user:p%zz@h/a@b": invalid URL escape "%zz", see https://e.example/"#;
+        let shown = r#"parse "http://h/a@b": invalid URL escape "%zz", see https://e.example/"#;
+        assert_eq!(Status::Blocked(words.to_owned()).message(), shown);
+        assert_eq!(without_credentials("://x@"), "://");
     }
 
     #[test]

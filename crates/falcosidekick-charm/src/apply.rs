@@ -42,7 +42,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     let Plan { write: _, layer: _, service: _, publish, open_port, close_ports, tell_version, notes: _ } = plan;
     let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
-        Err(error) if error.is_unreachable() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
+        Err(error) if error.is_not_ready() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
         other => other?,
     };
     if !matches!(seen, Seen::Serving | Seen::Stopped) {

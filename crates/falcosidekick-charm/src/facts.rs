@@ -84,7 +84,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         unserved,
         opened_ports: juju::opened_ports()?,
         container: match container(&hook.container(CONTAINER)?).await {
-            Err(error) if error.is_unreachable() => None,
+            Err(error) if error.is_not_ready() => None,
             other => Some(other?),
         },
     })

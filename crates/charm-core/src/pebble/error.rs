@@ -76,6 +76,11 @@ impl Error {
         matches!(self, Self::Unreachable { .. })
     }
 
+    /// Whether it may go better by itself: the container is not there, or so busy that it did not answer in time.
+    pub fn is_not_ready(&self) -> bool {
+        self.is_unreachable() || matches!(self, Self::Timeout { .. })
+    }
+
     /// Whether a file or folder does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { kind: Some(kind), .. } | Self::File { kind: Some(kind), .. } if kind == "not-found")
