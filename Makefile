@@ -1,0 +1,70 @@
+# Everything that is done with this repository. `make` alone says what there is.
+
+# The toolchain of every check and of the charms that are packed. Another one can be tried: RUSTUP_TOOLCHAIN=nightly make test
+RUST_VERSION := 1.95.0
+ifneq ($(shell command -v rustup),)
+export RUSTUP_TOOLCHAIN ?= $(RUST_VERSION)
+endif
+
+CARGO_FLAGS := --workspace --locked
+LINT_TOOLS = $$(tests/tools/venv lint)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target about; do printf 'make %-12s %s\n' "$$target" "$$about"; done
+
+demo: pebble ## an alert on its way from a machine with Falco, through both charms, to Loki; LOKI=real, KEEP=1
+	@cargo run --quiet --locked --package charm-tests --bin demo
+
+test: pebble ## every test that needs neither the network nor Juju
+	cargo test $(CARGO_FLAGS)
+
+check: fmt-check lint doc deny ## everything else that has to be right before a change is merged
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+fmt-check:
+	cargo fmt --all --check
+
+lint: ## Rust, shell, the workflow, and spelling
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	git grep --untracked -lI '^#!/usr/bin/env bash$$' | xargs $(LINT_TOOLS)/shellcheck
+	$(LINT_TOOLS)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
+	$(LINT_TOOLS)/zizmor --offline --quiet .github/workflows
+	$(LINT_TOOLS)/typos
+
+doc: ## the documentation, which may not have a dead link
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps --document-private-items
+
+deny: ## licences, sources and bans of the crates we use; the advisories when their database can be had
+	$(LINT_TOOLS)/cargo-deny check licenses bans sources
+	@if timeout 120 $(LINT_TOOLS)/cargo-deny fetch db; then \
+		$(LINT_TOOLS)/cargo-deny check --disable-fetch advisories; \
+	else \
+		echo 'deny: the advisory database cannot be reached: advisories are NOT checked'; \
+		[[ "$${ADVISORIES:-}" != required ]]; \
+	fi
+
+bench: pebble ## what one dispatch of each charm costs
+	@cargo run --quiet --release --locked --package charm-tests --bin bench
+
+pack: ## both charms, with charmcraft, into target/charms; FALCO_TARBALL=PATH or none, PLATFORM=arm64
+	charms/pack falco $(PLATFORM)
+	charms/pack falcosidekick-k8s $(PLATFORM)
+
+test-packed: pebble ## the scenarios, against the charms that `make pack` made
+	@[[ -x target/charms/falco/dispatch && -x target/charms/falcosidekick-k8s/dispatch ]] || { echo 'test-packed: run make pack first'; exit 1; }
+	FALCO_DISPATCH=$(CURDIR)/target/charms/falco/dispatch FALCOSIDEKICK_DISPATCH=$(CURDIR)/target/charms/falcosidekick-k8s/dispatch \
+		cargo test --locked --package charm-tests --test falco --test falcosidekick
+
+toolchain: ## install the pinned Rust toolchain with rustup
+	rustup toolchain install $(RUST_VERSION) --profile minimal --component clippy --component rustfmt
+
+pebble:
+	@tests/tools/build pebble >/dev/null
