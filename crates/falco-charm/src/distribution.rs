@@ -122,7 +122,14 @@ pub fn look(hook: &Hook, may_have_changed: bool) -> Result<Available> {
     let origin = origin(hook)?;
     let found = match &origin {
         Some(origin) if !may_have_changed => tarball(&origin.tarball.path, origin.tarball.attached)?,
-        _ => newest(hook)?,
+        _ => match juju::resource_get(RESOURCE)? {
+            Some(path) => tarball(&path, true)?.map_or_else(|| bundled(hook), |attached| Ok(Some(attached)))?,
+            // A controller that cannot deliver the operator's tarball now is no reason to replace what came from it.
+            None => match &origin {
+                Some(origin) if origin.tarball.attached => Some(origin.tarball.clone()),
+                _ => bundled(hook)?,
+            },
+        },
     };
     match (found, origin) {
         (Some(found), Some(origin)) if found == origin.tarball => Ok(Available::Installed(origin.distribution)),
@@ -202,13 +209,9 @@ fn is_unpacked(hook: &Hook, distribution: &Distribution) -> Result<bool> {
     files::exists(&hook.path(&distribution.path(PROGRAM)))
 }
 
-/// The operator's tarball, or else the charm's own.
-fn newest(hook: &Hook) -> Result<Option<Tarball>> {
-    let attached = juju::resource_get(RESOURCE)?.map(|path| tarball(&path, true)).transpose()?.flatten();
-    match attached {
-        Some(tarball) => Ok(Some(tarball)),
-        None => tarball(&hook.charm_dir.join(BUNDLED), false),
-    }
+/// The tarball that was packed with the charm, if one was.
+fn bundled(hook: &Hook) -> Result<Option<Tarball>> {
+    tarball(&hook.charm_dir.join(BUNDLED), false)
 }
 
 /// A file to install from. An empty one stands for none: that is how a resource is published for those who need none.
