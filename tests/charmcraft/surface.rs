@@ -1,0 +1,78 @@
+//! The names that deployed models depend on. A refresh drops the value of an option that is gone and refuses to drop an
+//! endpoint in use, so a change here is a change for operators: it belongs in the CHANGELOG of the charm.
+
+use crate::charm::Charm;
+
+/// One endpoint: role, name, interface, limit, scope.
+type Endpoint<'a> = (&'a str, &'a str, &'a str, Option<u32>, Option<&'a str>);
+
+fn endpoints(charm: &Charm) -> Vec<Endpoint<'_>> {
+    charm
+        .endpoints()
+        .map(|(role, name, endpoint)| {
+            (role, name.as_str(), endpoint.interface.as_str(), endpoint.limit, endpoint.scope.as_deref())
+        })
+        .collect()
+}
+
+/// Name, type and default of each option, the default as YAML writes it.
+fn options(charm: &Charm) -> Vec<(&str, &str, Option<String>)> {
+    charm
+        .config
+        .options
+        .iter()
+        .map(|(name, option)| {
+            let default = option.default.as_ref().map(|value| serde_yaml::to_string(value).unwrap().trim().to_owned());
+            (name.as_str(), option.r#type.as_str(), default)
+        })
+        .collect()
+}
+
+#[test]
+fn falco_keeps_its_names() {
+    let charm = Charm::read("falco");
+    assert!(charm.subordinate);
+    assert_eq!(
+        endpoints(&charm),
+        [
+            ("requires", "general-info", "juju-info", None, Some("container")),
+            ("requires", "http-endpoint", "falcosidekick_http_endpoint", Some(1), None),
+            ("provides", "cos-agent", "cos_agent", Some(1), None),
+        ]
+    );
+    assert_eq!(
+        options(&charm),
+        [
+            ("custom-config-repo-ssh-key", "secret", None),
+            ("custom-config-repository", "string", None),
+            ("metrics-port", "int", Some("8765".into())),
+            ("priority", "string", Some("debug".into()))
+        ]
+    );
+    assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falco"]);
+    assert!(charm.containers.is_empty());
+}
+
+#[test]
+fn falcosidekick_keeps_its_names() {
+    let charm = Charm::read("falcosidekick-k8s");
+    assert!(!charm.subordinate);
+    assert_eq!(
+        endpoints(&charm),
+        [
+            ("requires", "certificates", "tls-certificates", Some(1), None),
+            ("requires", "ingress", "ingress", Some(1), None),
+            ("requires", "logging", "loki_push_api", Some(1), None),
+            ("requires", "send-loki-logs", "loki_push_api", Some(1), None),
+            ("provides", "grafana-dashboard", "grafana_dashboard", None, None),
+            ("provides", "http-endpoint", "falcosidekick_http_endpoint", None, None),
+            ("provides", "metrics-endpoint", "prometheus_scrape", None, None),
+        ]
+    );
+    assert_eq!(
+        options(&charm),
+        [("allow-plain-http", "boolean", Some("false".into())), ("port", "int", Some("2801".into()))]
+    );
+    assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falcosidekick-image"]);
+    assert_eq!(charm.containers.keys().collect::<Vec<_>>(), ["falcosidekick"]);
+}

@@ -1,0 +1,159 @@
+//! What surrounds a case: its files, ports, certificates and the sink for its deliveries.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use charm_tests::ports::free_port;
+use regex::Regex;
+use tempfile::TempDir;
+
+use crate::authority::Authority;
+use crate::client::{Answer, Question, ask};
+use crate::recording::{Places, Recording};
+use crate::sink::{Manner, Sink};
+
+/// What surrounds a case.
+#[derive(Debug)]
+pub struct World {
+    /// Values of placeholders.
+    pub places: Places,
+    /// Certificates.
+    pub authority: Authority,
+    /// The sink, if the case has one.
+    pub sink: Option<Sink>,
+    /// A file that the program may not read.
+    pub unreadable: Option<PathBuf>,
+    folder: TempDir,
+    _busy: Vec<TcpListener>,
+}
+
+/// The event that the recorder sent, but for the name of the rule.
+const SAMPLE: &str = r#"{"output": "03:04:05.000000006: Warning Shell spawned in a container (user=root)", "priority": "Warning", "rule": "<rule>", "time": "2026-01-02T03:04:05.000000006Z", "output_fields": <fields>, "source": "syscall", "tags": ["shell", "container"], "hostname": "node-1"}"#;
+const SAMPLE_FIELDS: &str = r#"{"user.name": "root", "proc.name": "bash", "k8s.ns.name": "default", "k8s.pod.name": "web-0", "evt.count": 3, "proc.args[0]": "-i"}"#;
+
+impl World {
+    /// Builds everything and writes the files of the case.
+    pub fn build(case: &Recording) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // One case runs as another user.
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), mode).expect("our own folder");
+        let authority = Authority::create();
+        let mut places = Places::default();
+        places.set("<certs>", authority.folder().display().to_string());
+        places.set("<dir>", folder.path().display().to_string());
+        for placeholder in ["<port>", "<notlsport>", "<closed>", "<late>", "<u>", "<loki>"] {
+            places.set(placeholder, free_port().to_string());
+        }
+        let busy = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        places.set("<busy>", busy.local_addr().expect("an address").port().to_string());
+        let mut listeners = vec![busy];
+        if case.name == "start_port_in_use" {
+            listeners.push(TcpListener::bind(("127.0.0.1", places.port("<port>"))).expect("a free port"));
+        }
+        let has_sink =
+            case.text("config_yaml").contains("<s>") || case.map("env").values().any(|value| value.contains("<s>"));
+        let sink = has_sink.then(|| sink(case, &authority));
+        if let Some(sink) = &sink {
+            places.set("<s>", sink.port().to_string());
+        }
+        let mut world = Self { places, authority, sink, unreadable: None, folder, _busy: listeners };
+        world.write_files(case);
+        world
+    }
+
+    /// A body, with its placeholders.
+    pub fn body(&self, body: &str) -> String {
+        if body.starts_with("<the sample event with output_fields {\"a\": 5 MiB of x}>") {
+            let fields = format!("{{\"a\": \"{}\"}}", "x".repeat(5 << 20));
+            return SAMPLE.replace("<rule>", "Terminal shell in container").replace("<fields>", &fields);
+        }
+        self.places.fill(body)
+    }
+
+    /// The page with the counters, from the listener that has it.
+    pub fn metrics(&self, case: &Recording) -> Result<Answer, String> {
+        let config = case.text("config_yaml");
+        let tls = config.contains("deploy: true");
+        let moved = tls && config.lines().any(|line| line.contains("notlspaths") && line.contains("/metrics"));
+        let port = self.places.port(if moved { "<notlsport>" } else { "<port>" });
+        let client = (tls && !moved).then(|| self.authority.client(Some("client"), true));
+        ask(&Question::get(port, "/metrics"), client.as_ref())
+    }
+
+    /// Puts the certificate of another authority in the place of the one in use.
+    pub fn replace_certificate(&self) {
+        for ending in ["crt", "key"] {
+            self.write(&format!("server.{ending}"), &self.authority.read(&format!("foreign.{ending}")));
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    fn write_files(&mut self, case: &Recording) {
+        let config = case.texts("args").get(1).map(|path| self.places.fill(path));
+        if let (Some(path), true) = (&config, case.value["config_yaml"].is_string()) {
+            let text = self.places.fill(case.text("config_yaml"));
+            std::fs::write(path, text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+        for (path, text) in case.map("files") {
+            let name = path.trim_start_matches("<dir>/").to_owned();
+            let text = if text == "<pem>" { self.pem(case, &name) } else { self.places.fill(&text) };
+            self.write(&name, &text);
+        }
+        let closed = match case.name.as_str() {
+            "start_config_unreadable" => "falcosidekick.yaml",
+            "tls_key_unreadable" => {
+                self.write("server.crt", &self.authority.read("server.crt"));
+                self.write("server.key", &self.authority.read("server.key"));
+                "server.key"
+            }
+            _ => return,
+        };
+        let path = self.folder.path().join(closed);
+        let mode = std::fs::Permissions::from_mode(0o000);
+        std::fs::set_permissions(&path, mode).expect("our own file");
+        self.unreadable = Some(path);
+    }
+
+    fn pem(&self, case: &Recording, name: &str) -> String {
+        let ending = name.rsplit('.').next().unwrap_or_default();
+        let from = match (case.name.as_str(), name) {
+            (_, "ca.crt") => "ca",
+            ("tls_chain", _) => "chain",
+            ("tls_leaf_only", _) => "leaf",
+            ("tls_mismatch", "server.key") => "client",
+            _ => "server",
+        };
+        self.authority.read(&format!("{from}.{ending}"))
+    }
+}
+
+/// The event that the recorder sent, with a rule.
+pub fn sample_event(rule: &str) -> String {
+    SAMPLE.replace("<rule>", rule).replace("<fields>", SAMPLE_FIELDS)
+}
+
+/// Recordings tell how their sinks answered by what Falcosidekick logged.
+fn sink(case: &Recording, authority: &Authority) -> Sink {
+    let https = case.text("config_yaml").contains("https://127.0.0.1:<s>");
+    let tls = https.then(|| authority.server(case.name == "webhook_mtls"));
+    let manner = match case.name.as_str() {
+        "webhook_hung" | "signal_term_in_flight" => Manner::Hang,
+        "webhook_redirect_302" => {
+            Manner::Redirect { status: 302, from: Some("/hook".into()), to: "/other".into(), rest: 204 }
+        }
+        _ => {
+            let log = case.texts("log_lines").join("\n");
+            let pattern = Regex::new(r"(?m) - (?:\w+ OK|[^\n(]*) \((\d{3})\)(?:: (.*))?$").expect("a good pattern");
+            let found = pattern.captures(&log);
+            let status = found.as_ref().and_then(|found| found[1].parse().ok()).unwrap_or(200);
+            let body = found.and_then(|found| found.get(2).map(|body| body.as_str().to_owned())).unwrap_or_default();
+            Manner::Answer(status, Vec::new(), body)
+        }
+    };
+    Sink::start(manner, tls)
+}

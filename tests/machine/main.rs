@@ -1,0 +1,6 @@
+//! The host that scenarios run on: `systemctl` with a memory, crash points, and the real systemd.
+
+mod differential;
+mod host;
+mod interrupt;
+mod systemctl;

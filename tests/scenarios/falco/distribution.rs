@@ -1,0 +1,130 @@
+//! Where Falco comes from: the charm itself, or a resource that anybody who may attach one could have made.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use charm_tests::falco_distribution::{Flaw, Options, real_tarball, tarball};
+use charm_tests::falco_host::{FalcoHost, UNIT};
+use charm_tests::juju::{Event, State};
+use charm_tests::machine::Action;
+
+use crate::world::{run, run_once, settled, settled_from};
+
+/// A tarball of its own folder, so that two of one name do not replace each other.
+fn made(host: &FalcoHost, name: &str, options: &Options) -> std::path::PathBuf {
+    let folder = host.folder().join(name);
+    fs::create_dir(&folder).unwrap();
+    tarball(&folder, options)
+}
+
+fn distributions(host: &FalcoHost) -> Vec<String> {
+    let entries = fs::read_dir(host.machine.path("/opt/juju-falco")).unwrap();
+    let folders = entries.map(|entry| entry.unwrap()).filter(|entry| entry.file_type().unwrap().is_dir());
+    folders.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn without_a_distribution_the_unit_is_blocked_with_the_command_that_attaches_one() {
+    let host = FalcoHost::new();
+    let fresh = host.fresh();
+    let none = State { resources: BTreeMap::new(), ..fresh.clone() };
+    let state = run(&host, &Event::install(), &none);
+    assert_eq!(state.unit_status.name, "blocked");
+    assert!(state.unit_status.message.contains("juju attach-resource falco falco="), "{}", state.unit_status);
+    assert!(host.actions().is_empty());
+
+    let empty = host.folder().join("empty.tar.gz");
+    fs::write(&empty, "").unwrap();
+    let state = run(&host, &Event::upgrade_charm(), &state.resource("falco", &empty));
+    assert_eq!(state.unit_status.name, "blocked", "an empty resource stands for none");
+
+    let state = run(&host, &Event::upgrade_charm(), &state.resource("falco", &host.tarball));
+    assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
+}
+
+#[test]
+fn a_flawed_tarball_is_refused_whole_and_nothing_is_written_anywhere() {
+    for flaw in Flaw::ALL {
+        let host = FalcoHost::new();
+        let before = host.files();
+        let flawed = made(&host, "flawed", &Options { flaw: Some(flaw), ..Options::default() });
+        let state = run(&host, &Event::install(), &host.fresh().resource("falco", flawed));
+        assert_eq!(state.unit_status.name, "blocked", "{flaw:?}: {}", state.unit_status);
+        assert!(state.unit_status.message.starts_with("resource falco: "), "{flaw:?}: {}", state.unit_status);
+        assert_eq!(host.files(), before, "{flaw:?}");
+    }
+}
+
+#[test]
+fn a_flawed_tarball_blocks_in_every_hook_and_falco_goes_on() {
+    let attached = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    let (host, state) = settled_from(|host| {
+        fs::copy(&host.tarball, &attached).unwrap();
+        host.fresh().resource("falco", &attached)
+    });
+    let process = host.machine.main_pid(UNIT);
+    let flawed = made(&host, "flawed", &Options { flaw: Some(Flaw::SymbolicLinkOut), ..Options::default() });
+    // Juju puts a new file of a resource where the old one was.
+    fs::copy(flawed, &attached).unwrap();
+    for event in [Event::upgrade_charm(), Event::update_status()] {
+        let state = run(&host, &event, &state);
+        assert_eq!(state.unit_status.name, "blocked");
+        assert!(state.unit_status.message.contains("out of the archive's folder"), "{}", state.unit_status);
+    }
+    assert_eq!(host.machine.main_pid(UNIT), process);
+}
+
+#[test]
+fn another_version_is_restarted_into_once_and_the_old_one_goes_when_the_new_one_runs() {
+    let (host, state) = settled();
+    let old = distributions(&host);
+    let before = host.actions().len();
+    let newer = made(&host, "newer", &Options { version: "0.45.0".into(), ..Options::default() });
+    let state = run(&host, &Event::upgrade_charm(), &state.resource("falco", newer));
+    assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
+    assert_eq!(host.actions()[before..], [Action::Restart]);
+    assert_eq!(state.workload_version, "0.45.0");
+    let new = distributions(&host);
+    assert_eq!((old.len(), new.len()), (1, 1));
+    assert_ne!(old, new);
+}
+
+#[test]
+fn a_resource_that_cannot_be_delivered_again_is_no_reason_to_replace_what_came_from_it() {
+    let (host, state) = settled();
+    fs::copy(&host.tarball, host.context.charm_dir().join("falco.tar.gz")).unwrap();
+    let before = (host.actions(), distributions(&host));
+    let undelivered = State { resources: BTreeMap::new(), ..state };
+    let state = run(&host, &Event::upgrade_charm(), &undelivered);
+    assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
+    assert_eq!((host.actions(), distributions(&host)), before);
+}
+
+#[test]
+fn a_distribution_without_the_container_plugin_is_blocked_in_falcos_own_words() {
+    if real_tarball().is_some() {
+        return; // The official tarball always has it, and this tarball is around the stand-in.
+    }
+    let host = FalcoHost::new();
+    let bare = made(&host, "bare", &Options { container_plugin: false, ..Options::default() });
+    let state = run(&host, &Event::install(), &host.fresh().resource("falco", bare));
+    assert_eq!(state.unit_status.name, "blocked");
+    let text = &state.unit_status.message;
+    assert!(text.starts_with("Falco rejects its configuration: ") && text.contains("container"), "{text}");
+    assert!(!host.machine.path("/etc/systemd/system/falco.service").exists());
+}
+
+#[test]
+fn the_distribution_packed_with_the_charm_has_to_be_the_pinned_one() {
+    let host = FalcoHost::on(charm_tests::machine::Machine::new().unwrap(), |context| context);
+    let state = State { resources: BTreeMap::new(), ..host.fresh() };
+    // The first hook unpacks the charm.
+    run_once(&host, &Event::install(), &state);
+    fs::copy(&host.tarball, host.context.charm_dir().join("falco.tar.gz")).unwrap();
+    let state = run(&host, &Event::install(), &state);
+    if real_tarball().is_some() {
+        assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
+    } else {
+        assert!(state.unit_status.message.contains("is not the pinned one"), "{}", state.unit_status);
+    }
+}

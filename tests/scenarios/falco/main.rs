@@ -1,0 +1,10 @@
+//! The falco charm on a machine: whole hooks around the compiled charm, with a real process as Falco.
+
+mod config;
+mod distribution;
+mod host;
+mod http_endpoint;
+mod interrupt;
+mod lifecycle;
+mod restarts;
+mod world;

@@ -1,0 +1,12 @@
+//! The falcosidekick-k8s charm, compiled, in a played Juju, with the real Pebble.
+//!
+//! Falcosidekick is a stand-in, unless `FALCOSIDEKICK` names the real program. `FALCOSIDEKICK_DISPATCH` names another
+//! program to be tested in place of the charm.
+
+mod config;
+mod container;
+mod http_endpoint;
+mod interrupt;
+mod lifecycle;
+mod loki;
+mod world;

@@ -1,0 +1,244 @@
+//! A pod with the charm and the container of Falcosidekick, and a receiver of what Falcosidekick pushes.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use charm_tests::juju::{Context, Event, Moment, Outcome, Relation, State, Verdict};
+use charm_tests::loki::{Entry, LokiReceiver};
+use charm_tests::pebble::{Pebble, pebble_binary};
+use charm_tests::ports::free_port;
+use charm_tests::{interfaces, programs};
+use jiff::Timestamp;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const CONTAINER: &str = "falcosidekick";
+pub const LOKI: u32 = 2;
+pub const FALCO: u32 = 7;
+
+/// No hook that changes nothing needs more hook commands than this, nor more requests to Pebble.
+pub const MOST_HOOK_COMMANDS: usize = 14;
+pub const MOST_REQUESTS: usize = 6;
+
+/// Hook commands that a hook which has nothing to change must not call.
+const WRITES: [&str; 4] = ["relation-set", "open-port", "close-port", "juju-log"];
+
+/// Longer than anything here takes, even on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    /// Dropped first, and the services with it.
+    pub pebble: Pebble,
+    pub loki: LokiReceiver,
+    pub port: u16,
+    context: Context,
+    root: TempDir,
+}
+
+impl World {
+    /// A pod whose container has the image of the Falcosidekick project.
+    pub fn new() -> Self {
+        Self::with_image("/app/falcosidekick", &[])
+    }
+
+    /// A pod whose container has an image with the program here, and with these layers, as label and YAML.
+    pub fn with_image(program: &str, layers: &[(&str, &str)]) -> Self {
+        let root = tempfile::Builder::new().prefix("pod-").tempdir().unwrap();
+        let pebble = Pebble::start(root.path(), CONTAINER, layers);
+        let world =
+            Self { pebble, loki: LokiReceiver::start(), port: free_port(), context: context(root.path()), root };
+        world.install_program(program);
+        world
+    }
+
+    pub fn path(&self, absolute: &str) -> PathBuf {
+        self.root.path().join(absolute.trim_start_matches('/'))
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Does anybody answer where alerts are to be sent?
+    pub fn answers(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    /// Puts Falcosidekick there.
+    pub fn install_program(&self, path: &str) {
+        let place = self.path(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::copy(programs::falcosidekick(), &place).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What the controller knows of a leader in a laboratory that is related to nobody.
+    pub fn bare(&self) -> State {
+        State::kubernetes().leader(true).config("port", self.port).config("allow-plain-http", true)
+    }
+
+    /// The same, related to a Loki that has published and to a Falco.
+    pub fn related(&self) -> State {
+        self.bare().relation(loki_relation(&self.loki.url())).relation(falco_relation())
+    }
+
+    /// A world in which the charm has done its work, and what the controller knows then.
+    pub fn settled() -> (Self, State) {
+        let world = Self::new();
+        let state = world.run(&Event::pebble_ready(CONTAINER), &world.related()).state;
+        assert_eq!(state.unit_status.to_string(), "active: ");
+        (world, state)
+    }
+
+    /// Runs a hook, and then once more: it has to succeed, to write nothing that its interface does not allow, and to
+    /// leave nothing to do for the second run, which must not touch a process either.
+    #[track_caller]
+    pub fn run(&self, event: &Event, state: &State) -> Outcome {
+        let outcome = self.run_once(event, state);
+        let processes = self.pebble.service_processes();
+        let again = self.run_once(event, &outcome.state);
+        let writes: Vec<String> =
+            again.call_lines().into_iter().filter(|line| WRITES.iter().any(|name| line.starts_with(name))).collect();
+        assert!(writes.is_empty(), "the second run still had something to do:\n{}", again.report());
+        assert_eq!(again.state, outcome.state, "the second run ended elsewhere:\n{}", again.report());
+        assert_eq!(self.pebble.service_processes(), processes, "the second run touched a process:\n{}", again.report());
+        assert!(again.hook_commands() <= MOST_HOOK_COMMANDS, "too many hook commands:\n{}", again.report());
+        outcome
+    }
+
+    /// Runs a hook, which has to succeed.
+    #[track_caller]
+    pub fn run_once(&self, event: &Event, state: &State) -> Outcome {
+        let outcome = self.context.run(event, state).expect_success();
+        for relation in &outcome.state.relations {
+            let (interface, side) = match relation.endpoint.as_str() {
+                "http-endpoint" => ("falcosidekick_http_endpoint", "provider"),
+                "send-loki-logs" => ("loki_push_api", "requirer"),
+                _ => continue,
+            };
+            for (bag, databag) in [("app", &relation.local_app_data), ("unit", &relation.local_unit_data)] {
+                interfaces::check(interface, side, bag, databag).unwrap_or_else(|problem| panic!("{problem}"));
+            }
+        }
+        outcome
+    }
+
+    /// What a hook would do, printed; and what else it did.
+    #[track_caller]
+    pub fn plan(&self, event: &Event, state: &State) -> Outcome {
+        let as_plan = context(self.root.path()).arguments(["plan"]);
+        as_plan.run(event, state).expect_success()
+    }
+
+    /// Runs a hook that is killed before its hook command of this number, counted from 0. If it has fewer, it runs to
+    /// its end.
+    pub fn run_killed(&self, number: usize, event: &Event, state: &State) -> Outcome {
+        let kill = move |moment: &Moment<'_>| {
+            if moment.index == number { Verdict::Kill } else { Verdict::Go }
+        };
+        context(self.root.path()).gate(kill).run(event, state)
+    }
+
+    /// Runs an action, which the charm need not have.
+    pub fn action(&self, name: &str, state: &State) -> Outcome {
+        context(self.root.path()).without_consistency_check().run(&Event::action(name), state)
+    }
+
+    /// Does to Pebble what an operator does in the container.
+    #[track_caller]
+    pub fn pebble_command(&self, arguments: &[&str]) {
+        let folder = self.path("/var/lib/pebble").join(CONTAINER);
+        let status = Command::new(pebble_binary()).args(arguments).env("PEBBLE", folder).status().unwrap();
+        assert!(status.success(), "{}", self.pebble.log());
+    }
+
+    /// Sends a signal to Falcosidekick.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process().cast_signed()), signal).unwrap();
+    }
+
+    /// The number of Falcosidekick's process.
+    #[track_caller]
+    pub fn process(&self) -> u32 {
+        let processes = self.pebble.service_processes();
+        assert_eq!(processes.len(), 1, "not one process but {processes:?}:\n{}", self.pebble.log());
+        processes[0]
+    }
+
+    #[track_caller]
+    pub fn assert_stopped(&self) {
+        assert_eq!(self.pebble.service_processes(), Vec::<u32>::new(), "{}", self.pebble.log());
+    }
+
+    /// Sends an alert as Falco does, and returns it as Loki received it.
+    #[track_caller]
+    pub fn deliver(&self, port: u16) -> Entry {
+        let known = self.loki.entries().len();
+        let body = alert().to_string();
+        let length = body.len();
+        let answer = self.ask(port, &format!("POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"));
+        assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let begin = Instant::now();
+        loop {
+            if let Some(entry) = self.loki.entries().into_iter().nth(known) {
+                return entry;
+            }
+            assert!(begin.elapsed() < PATIENCE, "the alert did not arrive:\n{}", self.pebble.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[track_caller]
+    fn ask(&self, port: u16, request: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))
+            .unwrap_or_else(|error| panic!("nobody listens on {port}: {error}\n{}", self.pebble.log()));
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+pub fn context(root: &Path) -> Context {
+    let charmcraft = programs::charmcraft("falcosidekick-k8s");
+    let context = Context::new(charmcraft, programs::falcosidekick_charm(), programs::hook_command()).unwrap();
+    context.app("sidekick").at_root(root)
+}
+
+/// The URL that Falco reads, if there is one.
+pub fn published(state: &State) -> Option<&str> {
+    state.relation_by_id(FALCO).local_app_data.get("url").map(String::as_str)
+}
+
+/// The relation to a Loki of one unit that has published this URL.
+pub fn loki_relation(url: &str) -> Relation {
+    let endpoint = json!({ "url": url }).to_string();
+    Relation::new(LOKI, "send-loki-logs", "loki").remote_unit_data(0, "endpoint", endpoint)
+}
+
+/// The relation to a Falco of one unit.
+pub fn falco_relation() -> Relation {
+    Relation::new(FALCO, "http-endpoint", "falco").remote_unit(0)
+}
+
+fn alert() -> Value {
+    json!({
+        "output": "Sensitive file opened",
+        "priority": "Warning",
+        "rule": "Read sensitive file untrusted",
+        "time": Timestamp::now().to_string(),
+        "source": "syscall",
+        "output_fields": {
+            "juju_unit": "falco/0", "juju_application": "falco", "juju_charm": "falco", "juju_model": "machines",
+        },
+    })
+}

@@ -1,0 +1,56 @@
+//! Kills a charm at every point at which it does something to the world, and requires that the next hook makes it good.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::juju::{Context, Event, Exit, State};
+use crate::programs;
+
+/// What is killed: before each start of a process (hook commands, `systemctl`, the workload's own check), each message
+/// on a socket (Pebble, HTTP), each rename, removal and signal. What happens in a file that is renamed into place later
+/// is seen by nobody.
+const KINDS: [&str; 5] = ["Process", "Send", "Rename", "Remove", "Signal"];
+
+/// A world that can be made anew, as services are processes and cannot be copied.
+pub trait World {
+    /// How its hooks are run. Called once for each hook.
+    fn context(&self) -> Context;
+
+    /// Everything that a hook should have brought about in the world, in a form that is equal for equal ends.
+    fn end(&self) -> String;
+}
+
+/// Runs `event` in a world as `prepare` makes it, killed before each of its effects in turn, and then once more, as
+/// Juju does. Each time it has to end as an undisturbed run ends. Returns how many points were tried.
+#[track_caller]
+pub fn interrupt_everywhere<W: World>(event: &Event, prepare: impl Fn() -> (W, State)) -> usize {
+    let folder = TempDir::new().expect("a folder for reports");
+    let report = folder.path().join("effects");
+    let (world, state) = prepare();
+    let undisturbed = traced(&world, &report, 0).run(event, &state).expect_success();
+    let wanted = (undisturbed.state, world.end());
+    let effects = fs::read_to_string(&report).expect("the tracer has written its report");
+    drop(world);
+    let points = effects.lines().enumerate().filter(|(_, line)| KINDS.iter().any(|kind| line.starts_with(kind)));
+    let mut count = 0;
+    for (index, effect) in points {
+        let (world, state) = prepare();
+        let killed = traced(&world, &report, index + 1).run(event, &state);
+        let place = || format!("{event:?} killed before effect {}, {effect}", index + 1);
+        // Timing may make a run shorter; one that came to its end is tested like the others.
+        assert!(killed.exit != Exit::Code(1), "{}:\n{}", place(), killed.report());
+        let again = world.context().run(event, &killed.state);
+        assert!(again.is_success(), "{}: the next hook failed:\n{}", place(), again.report());
+        let ended = (again.state.clone(), world.end());
+        assert_eq!(ended, wanted, "{}:\nfirst run:\n{}\nsecond run:\n{}", place(), killed.report(), again.report());
+        count += 1;
+    }
+    count
+}
+
+fn traced<W: World>(world: &W, report: &Path, number: usize) -> Context {
+    let tracer = programs::built("traced").into_os_string();
+    world.context().launcher([tracer, report.into(), number.to_string().into()])
+}

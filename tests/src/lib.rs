@@ -1,0 +1,17 @@
+//! Juju, systemd and the peers of both charms, played around the compiled charms.
+
+pub mod crash;
+pub mod falco_distribution;
+pub mod falco_host;
+pub mod interfaces;
+pub mod interrupt;
+pub mod juju;
+pub mod loki;
+pub mod machine;
+pub mod model;
+pub mod pebble;
+pub mod pod;
+pub mod ports;
+pub mod programs;
+pub mod sink;
+pub mod stand_in;

@@ -1,0 +1,82 @@
+//! A host with the real systemd and one unit of the falco charm on it.
+//!
+//! The charm itself runs in the namespaces of this machine: its `/` is the host's, by a link in `/run` that leads there
+//! from outside and to `/` from inside, so that one path means the same file to the charm and to the services of the
+//! host. `systemctl` and `journalctl` are the host's own.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+
+use crate::falco_distribution;
+use crate::juju::Context;
+use crate::machine::host::Host;
+use crate::programs;
+
+/// A booted host.
+#[derive(Debug)]
+pub struct BootedHost {
+    /// How the charm is run.
+    pub context: Context,
+    /// The Falco distribution to attach.
+    pub tarball: PathBuf,
+    root: Link,
+    host: Host,
+    _folder: TempDir,
+}
+
+/// A link of ours on this machine.
+#[derive(Debug)]
+struct Link(PathBuf);
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // One that is gone already needs no removal.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl BootedHost {
+    /// Boots a host, with a say in how the charm is run.
+    pub fn new(prepare: impl FnOnce(Context) -> Context) -> Result<Self> {
+        let host = Host::boot()?;
+        let folder = tempfile::Builder::new().prefix("falco-").tempdir()?;
+        let name = folder.path().file_name().context("a temporary folder has a name")?;
+        let root = Link(Path::new("/run").join(name));
+        symlink("/", host.path(&root.0.to_string_lossy())).context("failed to make a link on the host")?;
+        symlink(host.path("/"), &root.0).with_context(|| format!("failed to make the link {}", root.0.display()))?;
+        let context = Context::new(programs::charmcraft("falco"), programs::falco_charm(), programs::hook_command())?
+            .at_root(&root.0)
+            .system_path()
+            .host_command("systemctl", Arc::new(Mutex::new(host.host_command())))
+            .host_command("journalctl", Arc::new(Mutex::new(host.host_command())));
+        let tarball = falco_distribution::tarball_or_real(folder.path());
+        Ok(Self { context: prepare(context), tarball, root, host, _folder: folder })
+    }
+
+    /// A program to be run on the host.
+    pub fn command(&self, program: &str) -> Command {
+        self.host.command(program)
+    }
+
+    /// What a program of the host prints; an error if it fails.
+    pub fn succeed(&self, program: &str, args: &[&str]) -> io::Result<String> {
+        self.host.succeed(program, args)
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// `/` of the host, as the charm and this machine see it.
+    pub fn root(&self) -> &Path {
+        &self.root.0
+    }
+}

@@ -1,0 +1,202 @@
+//! The outputs: which are enabled, and what becomes of an event on its way to one.
+//!
+//! Loki and Webhook are complete. The others are enabled or dropped as in Falcosidekick; an event for one of them is
+//! refused aloud, once its address has passed the checks that come before sending.
+
+mod client;
+mod loki;
+
+use std::sync::Arc;
+
+use super::event::Event;
+use super::log;
+use super::metrics::Metrics;
+use super::settings::Settings;
+use client::{Client, Delivery};
+
+/// An enabled output.
+#[derive(Debug)]
+pub struct Output {
+    name: &'static str,
+    block: &'static str,
+    client: Option<Client>,
+}
+
+/// Why the program ends at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash;
+
+/// How an output is recognised in the configuration.
+struct Spec {
+    name: &'static str,
+    block: &'static str,
+    /// Keys without which it is not enabled.
+    needs: &'static [&'static str],
+    /// Key with the address, and keys whose texts are put behind it.
+    address: Option<(&'static str, &'static [&'static str])>,
+}
+
+const fn http(name: &'static str, block: &'static str, key: &'static [&'static str; 1]) -> Spec {
+    Spec { name, block, needs: key, address: Some((key[0], &[])) }
+}
+
+const fn other(name: &'static str, block: &'static str, needs: &'static [&'static str]) -> Spec {
+    Spec { name, block, needs, address: None }
+}
+
+/// In the order in which Falcosidekick lists them.
+const SPECS: &[Spec] = &[
+    http("Slack", "slack", &["slack.webhookurl"]),
+    http("Teams", "teams", &["teams.webhookurl"]),
+    http("Discord", "discord", &["discord.webhookurl"]),
+    Spec {
+        name: "AlertManager",
+        block: "alertmanager",
+        needs: &["alertmanager.hostport"],
+        address: Some(("alertmanager.hostport", &["alertmanager.endpoint"])),
+    },
+    Spec {
+        name: "Elasticsearch",
+        block: "elasticsearch",
+        needs: &["elasticsearch.hostport"],
+        address: Some(("elasticsearch.hostport", &["/", "elasticsearch.index", "/", "elasticsearch.type"])),
+    },
+    Spec {
+        name: "Loki",
+        block: "loki",
+        needs: &["loki.hostport"],
+        address: Some(("loki.hostport", &["loki.endpoint"])),
+    },
+    http("Influxdb", "influxdb", &["influxdb.hostport"]),
+    other("SMTP", "smtp", &["smtp.hostport"]),
+    http("Webhook", "webhook", &["webhook.address"]),
+    http("CloudEvents", "cloudevents", &["cloudevents.address"]),
+    other("Wavefront", "wavefront", &["wavefront.endpointtype", "wavefront.endpointhost"]),
+    Spec {
+        name: "Grafana",
+        block: "grafana",
+        needs: &["grafana.hostport", "grafana.apikey"],
+        address: Some(("grafana.hostport", &[])),
+    },
+    other("Syslog", "syslog", &["syslog.host"]),
+    http("Tekton", "tekton", &["tekton.eventlistener"]),
+    http("OpenObserve", "openobserve", &["openobserve.hostport"]),
+    http("OTLPLogs", "otlp.logs", &["otlp.logs.endpoint"]),
+    http("Talon", "talon", &["talon.address"]),
+    other("Logstash", "logstash", &["logstash.address"]),
+    http("Splunk", "splunk", &["splunk.host"]),
+];
+
+/// Enables what the configuration asks for.
+pub fn enable(settings: &Arc<Settings>) -> Result<Vec<Output>, Crash> {
+    let mut enabled = Vec::new();
+    for spec in SPECS {
+        let given = |key: &&str| !settings.text(key).is_empty() || !settings.list(key).is_empty();
+        if !spec.needs.iter().all(given) {
+            continue;
+        }
+        let Spec { name, block, .. } = *spec;
+        match spec.address {
+            Some((key, more)) => {
+                let clients = addresses(settings, key, more);
+                match clients
+                    .iter()
+                    .enumerate()
+                    .find_map(|(place, address)| bad_address(spec, &clients, place, address))
+                {
+                    Some(error) => log::error(&error),
+                    None => enabled.push(Output { name, block, client: Client::new(settings, name, block, &clients) }),
+                }
+            }
+            None => enabled.extend(enable_other(settings, spec)?.map(|()| Output { name, block, client: None })),
+        }
+        // Falcosidekick goes on with a client that it does not have.
+        if block == "tekton" && !enabled.iter().any(|output| output.block == block) {
+            return Err(Crash);
+        }
+    }
+    Ok(enabled)
+}
+
+/// What the `Enabled Outputs` line holds.
+pub fn names(outputs: &[Output]) -> String {
+    outputs.iter().map(|output| output.name).collect::<Vec<_>>().join(" ")
+}
+
+impl Output {
+    /// Delivers an event, if it is severe enough.
+    pub async fn send(&self, event: &Event, settings: &Settings, metrics: &Metrics) {
+        let least = super::priority::Priority::parse(&least_word(settings, self.block));
+        let enough = least.is_none_or(|least| event.priority.is_some_and(|priority| priority >= least));
+        if !enough && event.rule != "Test rule" {
+            return;
+        }
+        let destination = self.name.to_lowercase();
+        let Some(client) = &self.client else {
+            if let Some(error) = unreachable_syslog(self.block, settings) {
+                log::error(&format!("{} - {error}", self.name));
+            } else {
+                log::stand_in(&format!("{} - the stand-in does not send to this output", self.name));
+            }
+            metrics.output(&destination, false);
+            return;
+        };
+        let delivery = match self.block {
+            "loki" => loki::delivery(event, settings),
+            "webhook" => Delivery::webhook(event, settings),
+            _ => Delivery::refused(),
+        };
+        let good = client.deliver(delivery, settings).await;
+        metrics.output(&destination, good);
+    }
+}
+
+/// An unknown word means everything, and so does `info`.
+fn least_word(settings: &Settings, block: &str) -> String {
+    let word = settings.text(&format!("{block}.minimumpriority")).to_lowercase();
+    if word == "info" { String::new() } else { word }
+}
+
+fn addresses(settings: &Settings, key: &str, more: &[&str]) -> Vec<String> {
+    let first =
+        if settings.text(key).is_empty() { settings.list(key).to_vec() } else { vec![settings.text(key).to_owned()] };
+    let behind: String =
+        more.iter().map(|part| if part.starts_with('/') { part } else { settings.text(part) }).collect();
+    first.into_iter().map(|address| format!("{address}{behind}")).collect()
+}
+
+/// The error for an address that Falcosidekick refuses at its start.
+fn bad_address(spec: &Spec, all: &[String], place: usize, address: &str) -> Option<String> {
+    let name = if all.len() > 1 { format!("{}_{place}", spec.name) } else { spec.name.to_owned() };
+    let schemes = ["http://", "https://", "nats://", "natss://"];
+    if !schemes.iter().any(|scheme| address.contains(scheme)) {
+        return Some(format!("{name} - Bad Endpoint"));
+    }
+    client::parse_error(address).map(|error| format!("{name} - {error}"))
+}
+
+/// Outputs that do not speak HTTP.
+fn enable_other(settings: &Settings, spec: &Spec) -> Result<Option<()>, Crash> {
+    match spec.block {
+        "syslog" if !matches!(settings.text("syslog.protocol").to_lowercase().as_str(), "tcp" | "udp") => Err(Crash),
+        "wavefront" if !matches!(settings.text("wavefront.endpointtype"), "direct" | "proxy") => Err(Crash),
+        "logstash" => {
+            let address = format!("{}:{}", settings.text("logstash.address"), settings.number("logstash.port"));
+            let reachable = std::net::TcpStream::connect(&address);
+            if reachable.is_err() {
+                let words = "Logstash - misconfiguration, cannot connect to the logstash server";
+                log::error(&format!("{words}: dial tcp {address}: connect: connection refused"));
+            }
+            Ok(reachable.ok().map(|_| ()))
+        }
+        _ => Ok(Some(())),
+    }
+}
+
+/// A port that is none makes an address that cannot be dialled.
+fn unreachable_syslog(block: &str, settings: &Settings) -> Option<String> {
+    let port = settings.text("syslog.port");
+    let bad = block == "syslog" && port.contains(':');
+    let address = format!("{}:{port}", settings.text("syslog.host"));
+    bad.then(|| format!("dial {}: address {address}: too many colons in address", settings.text("syslog.protocol")))
+}
