@@ -21,8 +21,12 @@ help: ## this list
 demo: pebble ## an alert on its way from a machine with Falco, through both charms, to Loki; LOKI=real, KEEP=1
 	@cargo run --quiet --locked --package charm-tests --bin demo
 
-test: pebble ## every test that needs neither the network nor Juju
+test: pebble ## every test that needs neither the network nor Juju; as root also test-machine
 	cargo test $(CARGO_FLAGS)
+	@if [[ $$EUID == 0 ]]; then $(MAKE) --no-print-directory test-machine; else echo 'test: this is not root: make test-machine was NOT run'; fi
+
+test-machine: ## as root: the played systemctl beside a real systemd, and the charm on a host with one
+	cargo test --locked --package charm-tests --test machine -- --include-ignored
 
 check: fmt-check lint doc deny ## everything else that has to be right before a change is merged
 
@@ -50,6 +54,9 @@ deny: ## licences, sources and bans of the crates we use; the advisories when th
 		echo 'deny: the advisory database cannot be reached: advisories are NOT checked'; \
 		[[ "$${ADVISORIES:-}" != required ]]; \
 	fi
+
+conformance: ## the stand-ins beside the recordings; FALCO_TARBALL=PATH, FALCOSIDEKICK=PATH: the real programs
+	cargo test --locked --package charm-tests --test conformance -- --nocapture
 
 bench: pebble ## what one dispatch of each charm costs
 	@cargo run --quiet --release --locked --package charm-tests --bin bench

@@ -49,21 +49,23 @@ pub fn show(unit: &str) -> Result<Unit> {
     Ok(parse(&text))
 }
 
-/// A variable of the environment that the main process of a unit was started with: the unit file may have changed
-/// since.
-pub fn running_environment(hook: &Hook, unit: &Unit, variable: &str) -> Result<Option<String>> {
-    let Some(pid) = unit.main_pid else {
-        return Ok(None);
-    };
-    // The process may end at any moment, and then has no environment: that is an answer, not an error.
-    let Ok(Some(environment)) = files::read(&hook.path(&format!("/proc/{pid}/environ"))) else {
-        return Ok(None);
-    };
-    let entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
-    Ok(entries
-        .filter_map(|entry| entry.split_once('='))
-        .find(|(name, _)| *name == variable)
-        .map(|(_, value)| value.to_owned()))
+/// A variable of the environment that the main process of a unit was started with: the unit file may have changed since.
+pub async fn running_environment(hook: &Hook, unit: &Unit, variable: &str) -> Result<Option<String>> {
+    /// For an instant around its start a process shows no environment at all, which says nothing.
+    const LOOKS: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(10);
+    let Some(pid) = unit.main_pid else { return Ok(None) };
+    for _ in 0..LOOKS {
+        // The process may end at any moment, and then has no environment: that is an answer, not an error.
+        let Ok(Some(environment)) = files::read(&hook.path(&format!("/proc/{pid}/environ"))) else { return Ok(None) };
+        if !environment.is_empty() {
+            let entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+            let mut pairs = entries.filter_map(|entry| entry.split_once('='));
+            return Ok(pairs.find(|(name, _)| *name == variable).map(|(_, value)| value.to_owned()));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(None)
 }
 
 /// Makes systemd read the unit files again.

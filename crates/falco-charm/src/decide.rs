@@ -202,7 +202,10 @@ fn choose_url(facts: &Facts, notes: &mut Vec<Status>) -> Option<String> {
 
 /// From what the running process was started with and what it says it has loaded, never from what was just written.
 fn choose_action(facts: &Facts, digest: &Digest, expect: &Expected) -> ServiceAction {
-    if !facts.service.is_running() || !facts.service.enabled {
+    if facts.service.sub_state == "auto-restart" {
+        // A start would wait, with the hook, for the time between two tries of systemd.
+        ServiceAction::Restart
+    } else if !facts.service.is_running() || !facts.service.enabled {
         ServiceAction::Start
     } else if facts.running.as_ref() != Some(digest) {
         ServiceAction::Restart
@@ -220,6 +223,7 @@ fn check_port(facts: &Facts, config: &Config, service: ServiceAction) -> Result<
     let moves_there = match service {
         ServiceAction::Leave => false,
         ServiceAction::Start => !facts.service.is_running(),
+        ServiceAction::Restart if !facts.service.is_running() => true,
         ServiceAction::Reload | ServiceAction::Restart => on_disk != Some(port.number()),
     };
     if moves_there && facts.host.listening.contains(&port.number()) {
@@ -370,6 +374,15 @@ mod tests {
         let mut facts = settled(fresh());
         facts.service.enabled = false;
         assert_eq!(decide(&facts).unwrap().service, ServiceAction::Start);
+    }
+
+    #[test]
+    fn a_service_that_systemd_is_about_to_try_again_is_not_waited_for() {
+        let mut facts = settled(fresh());
+        facts.service.active_state = "activating".into();
+        facts.service.sub_state = "auto-restart".into();
+        facts.service.main_pid = None;
+        assert_eq!(decide(&facts).unwrap().service, ServiceAction::Restart);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     let config = juju::config_get()?;
     let sidekick = sidekick(hook)?;
     let service = systemd::show(UNIT)?;
-    let running = systemd::running_environment(hook, &service, render::DIGEST_VARIABLE)?.map(Digest::from);
+    let running = systemd::running_environment(hook, &service, render::DIGEST_VARIABLE).await?.map(Digest::from);
     let available = distribution::look(hook, may_have_a_new_tarball(hook))?;
     let files = [(CONFIG_FILE, 0o600), (UNIT_FILE, 0o644)].into_iter().filter_map(|(path, mode)| {
         let content = files::read(&hook.path(path)).transpose()?;
