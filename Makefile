@@ -18,7 +18,8 @@ SHELL := /bin/bash
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target about; do printf 'make %-12s %s\n' "$$target" "$$about"; done
 
-demo: pebble ## an alert on its way from a machine with Falco, through both charms, to Loki; LOKI=real, KEEP=1
+demo: pebble $(if $(filter real,$(LOKI)),loki) ## an alert on its way from a machine with Falco, through both charms, to Loki; LOKI=real, KEEP=1
+	@cargo build --locked --package charm-tests --bin demo --bin hook-command --bin '*-dispatch' --bin '*-stand-in'
 	@cargo run --quiet --locked --package charm-tests --bin demo
 
 test: pebble ## every test that needs neither the network nor Juju; as root also test-machine
@@ -75,3 +76,6 @@ toolchain: ## install the pinned Rust toolchain with rustup
 
 pebble:
 	@tests/tools/build pebble >/dev/null
+
+loki:
+	@tests/tools/build loki >/dev/null

@@ -37,7 +37,8 @@ pub fn play(program: &Path, case: &Recording) -> Played {
     for exchange in case.items("exchanges") {
         compare_exchange(&world, exchange, &mut findings);
     }
-    after_exchanges(&world, case, &mut findings);
+    let refused = || running.stream(Stream::Err).iter().any(|line| line.contains("connection refused"));
+    after_exchanges(&world, case, refused, &mut findings);
     let log = recorded_log(case);
     wait_for(PATIENCE, || (seen_log(&world, &running, case).len() >= log.len() || !running.is_alive()).then_some(()));
     wait_for_deliveries(&world, case);
@@ -177,7 +178,7 @@ fn old_hello(port: u16) -> Result<Answer, String> {
 }
 
 /// What some recordings did beside their list of requests.
-fn after_exchanges(world: &World, case: &Recording, findings: &mut Findings) {
+fn after_exchanges(world: &World, case: &Recording, refused: impl Fn() -> bool, findings: &mut Findings) {
     let port = world.places.port("<port>");
     let send_event = |rule: &str| {
         let body = sample_event(rule);
@@ -194,8 +195,8 @@ fn after_exchanges(world: &World, case: &Recording, findings: &mut Findings) {
         }
         "loki_down_then_up" => {
             findings.same("first post", "Ok(200)", &format!("{:?}", send_event("lost")));
-            // The refused delivery gets the time to be refused, before the port is opened after all.
-            std::thread::sleep(Duration::from_millis(500));
+            // The first delivery is refused before the port is opened after all.
+            wait_for(PATIENCE, || refused().then_some(()));
             let sink = Sink::start_on(world.places.port("<late>"), Manner::status(204), None);
             std::thread::sleep(Duration::from_secs(1));
             findings.same("requests after the sink came up", "0", &sink.received().len().to_string());

@@ -1,6 +1,6 @@
 //! A running program whose lines are collected as they come. It is killed when it is let go.
 
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -41,7 +41,13 @@ impl Program {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = wait_for(PATIENCE, || match command.spawn() {
+            // Just unpacked: a child that another thread is about to start still holds the file open for writing.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            result => Some(result),
+        })
+        .unwrap_or_else(|| panic!("{command:?}: busy"))
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let mut readers = Vec::new();
         if let Some(out) = child.stdout.take() {

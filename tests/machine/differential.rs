@@ -127,7 +127,7 @@ fn take(side: &mut dyn Side, name: &str, steps: &[Step]) -> Vec<String> {
                 }
             }
             Step::Until(property, value) => {
-                let deadline = Instant::now() + Duration::from_mins(1);
+                let deadline = Instant::now() + Duration::from_secs(60);
                 while show(side, name, property) != value {
                     assert!(Instant::now() < deadline, "{name}: {property} does not become {value}: {seen:#?}");
                     side.wait();

@@ -15,7 +15,7 @@ use charm_tests::interrupt::{self, End, Kind, Program, Traced};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where [`the_program_that_is_interrupted`] works.
 const FOLDER: &str = "FOLDER";

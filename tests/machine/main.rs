@@ -1,6 +1,7 @@
 //! The host that scenarios run on: `systemctl` with a memory, crash points, and the real systemd.
 
 mod differential;
+mod falco;
 mod host;
 mod interrupt;
 mod systemctl;

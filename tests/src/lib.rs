@@ -1,6 +1,7 @@
 //! Juju, systemd and the peers of both charms, played around the compiled charms.
 
 pub mod crash;
+pub mod demo;
 pub mod falco_distribution;
 pub mod falco_host;
 pub mod interfaces;

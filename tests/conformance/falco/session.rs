@@ -22,6 +22,9 @@ use crate::recording::{Recording, texts};
 /// How long nothing must happen where nothing was recorded.
 pub const SILENCE: Duration = Duration::from_millis(1500);
 
+/// How long a counted alert may take to be on standard output; for ever, if an output hangs.
+const PRINTING: Duration = Duration::from_millis(500);
+
 /// A running Falco and what is known about it.
 pub struct Session<'a> {
     /// What surrounds it.
@@ -126,12 +129,20 @@ impl Session<'_> {
         }
     }
 
-    /// Reads a file and waits until it was counted.
+    /// Reads a file and waits until it was counted, and a moment for the alert on standard output.
+    ///
+    /// The count comes first, and a line that arrives after the next step began would be taken for the step's.
     pub fn read_file(&self, name: &str) {
         let before = self.matches();
+        let printed =
+            |session: &Self| session.program.lines().iter().filter(|(stream, _)| *stream == Stream::Out).count();
+        let printed_before = printed(self);
         let status = Command::new("cat").arg(self.world.path(name)).stdout(std::process::Stdio::null()).status();
         assert!(status.is_ok_and(|status| status.success()), "cat {name}");
         wait_for(PATIENCE, || (self.matches() > before).then_some(()));
+        if self.world.read("falco.yaml").contains("stdout_output:\n  enabled: true") {
+            wait_for(PRINTING, || (printed(self) > printed_before).then_some(()));
+        }
     }
 
     /// How often rules matched since the start.

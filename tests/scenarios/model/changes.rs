@@ -87,8 +87,8 @@ fn a_refresh_of_both_loses_no_url_and_restarts_no_falco() {
     world.alert();
 }
 
-/// Both pods would listen on the same port of this machine, so the container of one is up at a time: first that of the second unit
-/// is still to come, then that of the first is lost.
+/// Both pods would listen on the same port of this machine, so the container of one is up at a time: first that of the
+/// second unit is still to come, then that of the first is lost.
 #[test]
 fn a_leader_in_another_pod_keeps_the_url_and_takes_over_the_alerts() {
     let mut world = World::settled();

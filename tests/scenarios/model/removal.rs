@@ -23,12 +23,12 @@ fn without_falcosidekick_falco_goes_on_with_the_system_log_alone() {
             "remove"
         ]
     );
-    assert_eq!(
-        world.hooks_of(FALCO, hooks),
-        ["http-endpoint-relation-departed", "http-endpoint-relation-broken"]
-    );
+    assert_eq!(world.hooks_of(FALCO, hooks), ["http-endpoint-relation-departed", "http-endpoint-relation-broken"]);
     let yaml = world.host().text("/etc/juju-falco/falco.yaml");
-    assert!(yaml.contains("http_output:\n  enabled: false\n") && yaml.contains("syslog_output:\n  enabled: true\n"), "{yaml}");
+    assert!(
+        yaml.contains("http_output:\n  enabled: false\n") && yaml.contains("syslog_output:\n  enabled: true\n"),
+        "{yaml}"
+    );
     let status = world.model.status(FALCO);
     assert!(status.name == "active" && status.message.contains("relate http-endpoint"), "{status}");
     assert_eq!(world.host().machine.main_pid(UNIT), process);
@@ -78,6 +78,8 @@ fn the_removal_of_everything_leaves_the_machine_as_it_was() {
     assert_eq!(host.machine.main_pid(UNIT), None);
     assert!(!pod.exists());
     for process in processes {
-        eventually("the end of Falcosidekick", || (!std::path::Path::new(&format!("/proc/{process}")).exists()).then_some(()));
+        eventually("the end of Falcosidekick", || {
+            (!std::path::Path::new(&format!("/proc/{process}")).exists()).then_some(())
+        });
     }
 }

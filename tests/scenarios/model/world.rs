@@ -12,7 +12,7 @@ use charm_tests::pod::Pod;
 pub const FALCO: &str = "falco/0";
 pub const SIDEKICK: &str = "falcosidekick-k8s/0";
 
-/// What Falco was told before and after each of its hooks that had the relation.
+/// The URL in each hook of Falco that had the relation.
 pub type Urls = Rc<RefCell<Vec<Option<String>>>>;
 
 pub struct World {
@@ -99,7 +99,7 @@ impl World {
         eventually("the alert", || self.loki.entries().into_iter().nth(known))
     }
 
-    /// The hooks that a unit has run since a number of records, without those that change nothing.
+    /// The hooks that a unit has run after this number of records.
     pub fn hooks_of(&self, unit: &str, since: usize) -> Vec<String> {
         let records = self.model.records()[since..].iter().filter(|record| record.unit == unit);
         records.map(|record| record.hook.clone()).collect()

@@ -13,6 +13,9 @@ use nix::unistd::Pid;
 /// As much of a message is shown.
 const SHOWN: usize = 120;
 
+/// `fchmodat2`, which the libc crate knows on some architectures only although its number is the same on all.
+const FCHMODAT2: c_long = 452;
+
 /// What a system call does to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -107,7 +110,7 @@ const CALLS: [(c_long, Kind, Operands); 22] = [
     (libc::SYS_symlinkat, Kind::Link, Operands::At(1, 2)),
     (libc::SYS_linkat, Kind::Link, Operands::TwoAt([0, 1, 2, 3])),
     (libc::SYS_fchmodat, Kind::Mode, Operands::At(0, 1)),
-    (libc::SYS_fchmodat2, Kind::Mode, Operands::At(0, 1)),
+    (FCHMODAT2, Kind::Mode, Operands::At(0, 1)),
     (libc::SYS_fchownat, Kind::Mode, Operands::At(0, 1)),
     (libc::SYS_write, Kind::Send, Operands::Buffer),
     (libc::SYS_sendto, Kind::Send, Operands::Buffer),

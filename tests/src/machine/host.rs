@@ -22,7 +22,7 @@ use super::paths;
 use crate::juju::command::{Answer, HostCommand, Invocation};
 
 /// How long a boot may take on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a boot is looked at.
 const STEP: Duration = Duration::from_millis(20);

@@ -32,22 +32,12 @@ pub struct Application {
 /// What the units of an application run.
 #[derive(Clone, Debug)]
 pub enum Charm {
-    /// The falco charm on machines whose systemd has a memory, or on booted ones.
-    Falco(Systemd),
+    /// The falco charm.
+    Falco,
     /// The falcosidekick-k8s charm.
     Falcosidekick,
     /// Nothing: its databags are given, and its units never run a hook.
     Played(Played),
-}
-
-/// Which systemd a machine has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Systemd {
-    /// `systemctl` with a memory, which starts real processes.
-    #[default]
-    Played,
-    /// The real one, as the first process of a host in namespaces. Needs root.
-    Real,
 }
 
 /// An application without a charm.
@@ -57,14 +47,13 @@ pub struct Played {
     /// What its application and each of its units publish, by endpoint.
     pub(super) app_data: BTreeMap<String, Bag>,
     pub(super) unit_data: BTreeMap<String, Bag>,
-    pub(super) status: Status,
 }
 
 impl Application {
     /// The falco charm, with a free port for Falco's metrics, as machines of this model share the network.
     pub fn falco(name: &str) -> Result<Self> {
         let metadata = Metadata::read(programs::charmcraft("falco"))?;
-        Ok(Self::new(name, Charm::Falco(Systemd::default()), metadata.endpoints).config("metrics-port", free_port()))
+        Ok(Self::new(name, Charm::Falco, metadata.endpoints).config("metrics-port", free_port()))
     }
 
     /// The falcosidekick-k8s charm, with a free port to take alerts on.
@@ -75,8 +64,7 @@ impl Application {
 
     /// An application that is only played.
     pub fn played(name: &str, substrate: Substrate) -> Self {
-        let status = Status::active("");
-        let played = Played { substrate, app_data: BTreeMap::new(), unit_data: BTreeMap::new(), status };
+        let played = Played { substrate, app_data: BTreeMap::new(), unit_data: BTreeMap::new() };
         Self::new(name, Charm::Played(played), BTreeMap::new())
     }
 
@@ -116,15 +104,6 @@ impl Application {
         self
     }
 
-    /// Chooses the systemd of its machines. Applications on Kubernetes have none.
-    #[must_use]
-    pub fn systemd(mut self, systemd: Systemd) -> Self {
-        if let Charm::Falco(chosen) = &mut self.charm {
-            *chosen = systemd;
-        }
-        self
-    }
-
     /// `pebble-ready` comes as soon as Juju allows, before `config-changed` and `start`, and not after them.
     #[must_use]
     pub fn early_pebble_ready(mut self) -> Self {
@@ -148,18 +127,9 @@ impl Application {
         self
     }
 
-    /// What the units of a played application have as their status.
-    #[must_use]
-    pub fn status(mut self, status: Status) -> Self {
-        if let Charm::Played(played) = &mut self.charm {
-            played.status = status;
-        }
-        self
-    }
-
     pub(super) fn substrate(&self) -> Substrate {
         match &self.charm {
-            Charm::Falco(_) => Substrate::Machine,
+            Charm::Falco => Substrate::Machine,
             Charm::Falcosidekick => Substrate::Kubernetes,
             Charm::Played(played) => played.substrate,
         }
@@ -167,7 +137,7 @@ impl Application {
 
     /// A subordinate has no unit before it is related to a principal.
     pub(super) fn is_subordinate(&self) -> bool {
-        matches!(self.charm, Charm::Falco(_))
+        matches!(self.charm, Charm::Falco)
     }
 
     /// What a played application publishes.

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::falco_distribution;
+use crate::falco_host::SENSITIVE;
 use crate::juju::Context;
 use crate::machine::host::Host;
 use crate::programs;
@@ -43,21 +44,31 @@ impl Drop for Link {
 }
 
 impl BootedHost {
-    /// Boots a host, with a say in how the charm is run.
-    pub fn new(prepare: impl FnOnce(Context) -> Context) -> Result<Self> {
+    /// Boots a host.
+    pub fn new() -> Result<Self> {
         let host = Host::boot()?;
         let folder = tempfile::Builder::new().prefix("falco-").tempdir()?;
         let name = folder.path().file_name().context("a temporary folder has a name")?;
         let root = Link(Path::new("/run").join(name));
         symlink("/", host.path(&root.0.to_string_lossy())).context("failed to make a link on the host")?;
         symlink(host.path("/"), &root.0).with_context(|| format!("failed to make the link {}", root.0.display()))?;
+        // Who reads it shall find nobody's password, not even that of this machine.
+        fs::write(host.path(SENSITIVE), "root:*:1:0:99999:7:::\n").context("failed to write a file on the host")?;
         let context = Context::new(programs::charmcraft("falco"), programs::falco_charm(), programs::hook_command())?
             .at_root(&root.0)
             .system_path()
+            // A working folder in another mount namespace has no name that its programs could ask for.
+            .launcher(["/usr/bin/env", "--chdir=/"])
             .host_command("systemctl", Arc::new(Mutex::new(host.host_command())))
             .host_command("journalctl", Arc::new(Mutex::new(host.host_command())));
         let tarball = falco_distribution::tarball_or_real(folder.path());
-        Ok(Self { context: prepare(context), tarball, root, host, _folder: folder })
+        Ok(Self { context, tarball, root, host, _folder: folder })
+    }
+
+    /// The same host, with a say in how the charm is run.
+    #[must_use]
+    pub fn prepared(self, prepare: impl FnOnce(Context) -> Context) -> Self {
+        Self { context: prepare(self.context), ..self }
     }
 
     /// A program to be run on the host.

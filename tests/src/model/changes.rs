@@ -3,10 +3,9 @@
 use anyhow::Result;
 
 use super::Model;
-use super::application::Charm;
 use super::place::Place;
 use super::relation::{Index, Key, juju_model};
-use super::unit::{Agent, Life, Unit};
+use super::unit::{Agent, Due, Life, Phase, Unit};
 use crate::juju::{State, Status, Substrate};
 
 impl Model {
@@ -30,8 +29,8 @@ impl Model {
         described.next_unit += 1;
         let name = format!("{app}/{number}");
         described.leader.get_or_insert_with(|| name.clone());
-        let described = &*described;
-        let place = Place::new(described, number, principal)?;
+        let described = described.clone();
+        let place = Place::new(&described, number, principal, &mut self.hosts)?;
         let mut state = match described.substrate() {
             Substrate::Machine => State::machine(),
             Substrate::Kubernetes => State::kubernetes(),
@@ -39,10 +38,10 @@ impl Model {
         state.model = juju_model(described.substrate());
         if let Some(place) = &place {
             state = place.complete(state);
-        } else if let Charm::Played(played) = &described.charm {
-            state.unit_status = played.status.clone();
+        } else {
+            state.unit_status = Status::active("");
         }
-        let pebble_ready_due = matches!(place, Some(Place::Pod(_)));
+        let due = if matches!(place, Some(Place::Pod(_))) { [Due::PebbleReady].into() } else { <_>::default() };
         self.units.push(Unit {
             name: name.clone(),
             app: app.to_owned(),
@@ -51,7 +50,7 @@ impl Model {
             place,
             state,
             life: Life::Alive,
-            agent: Agent { pebble_ready_due, ..Agent::default() },
+            agent: Agent { due, ..Agent::default() },
         });
         self.enter_played_units();
         Ok(name)
@@ -120,7 +119,7 @@ impl Model {
         if unit.life == Life::Alive {
             unit.life = Life::Dying;
         }
-        if unit.place.is_none() || !unit.agent.installed {
+        if unit.place.is_none() || unit.agent.phase == Phase::New {
             self.unit_gone(name);
         }
     }

@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::application::Application;
 use super::place::Place;
-use super::unit::{Life, RelationHook, Step, Unit, Wanted};
+use super::unit::{Due, Life, Phase, RelationHook, Step, Unit, Wanted};
 use super::{Model, Progress, Record};
 use crate::interfaces;
 use crate::juju::event::RelationStep;
@@ -13,8 +13,8 @@ use crate::juju::metadata::Role;
 use crate::juju::{Event, Outcome, State};
 use crate::pod::Pod;
 
-/// Hook commands that a hook which has nothing to change must not call.
-const WRITES: [&str; 5] = ["relation-set", "open-port", "close-port", "application-version-set", "juju-log"];
+/// Hook commands that a hook which has nothing to change must not call. The version may be told again.
+const WRITES: [&str; 4] = ["relation-set", "open-port", "close-port", "juju-log"];
 
 impl Model {
     /// Runs hooks until nobody has anything left to do.
@@ -38,15 +38,12 @@ impl Model {
         if ready.is_empty() {
             return None;
         }
-        let chosen = match &mut self.chooser {
-            Some(chooser) => {
-                let names: Vec<&str> = ready.iter().map(|(index, _)| self.units[*index].name.as_str()).collect();
-                chooser(&names)
-            }
-            None => {
-                let last = self.units.iter().position(|unit| unit.name == self.last);
-                ready.iter().position(|(index, _)| Some(*index) > last).unwrap_or(0)
-            }
+        let chosen = if let Some(chooser) = &mut self.chooser {
+            let names: Vec<&str> = ready.iter().map(|(index, _)| self.units[*index].name.as_str()).collect();
+            chooser(&names)
+        } else {
+            let last = self.units.iter().position(|unit| unit.name == self.last);
+            ready.iter().position(|(index, _)| Some(*index) > last).unwrap_or(0)
         };
         Some(ready.remove(chosen))
     }
@@ -133,7 +130,10 @@ impl Model {
             let this = hook.filter(|hook| hook.key == *key);
             let scope = unit.agent.relations.get(key);
             let created = this.is_some_and(|hook| hook.what == RelationStep::Created);
-            if scope.is_none() && !created {
+            // A subordinate is there because of the relation to its principal, so it is shown that one from the first
+            // hook on.
+            let reason_to_be = relation.container_scoped && unit.principal.is_some() && unit.is_alive();
+            if scope.is_none() && !created && !reason_to_be {
                 return None;
             }
             let about = this.and_then(|hook| hook.about.as_ref());
@@ -218,10 +218,8 @@ impl Unit {
         let (app, number) = (self.app.clone(), self.number);
         let pod = Pod::new(|context| context.app(app).unit_number(number));
         self.place = Some(Place::Pod(Box::new(pod)));
-        self.agent.started = false;
-        self.agent.stopped = false;
-        self.agent.upgrade_due = true;
-        self.agent.pebble_ready_due = true;
+        self.agent.phase = Phase::Installed;
+        self.agent.due.extend([Due::Upgrade, Due::PebbleReady]);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Where a unit with a charm runs: a machine or a pod.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use serde_json::Value;
 
-use super::application::{Application, Charm, Systemd};
+use super::application::{Application, Charm};
 use super::booted::BootedHost;
 use crate::falco_host::FalcoHost;
 use crate::juju::{Context, State};
@@ -21,8 +22,14 @@ pub enum Place {
 }
 
 impl Place {
-    /// A place for a unit of this application; none if the application is played.
-    pub fn new(app: &Application, number: u32, principal: Option<&str>) -> Result<Option<Self>> {
+    /// A place for a unit of this application; none if the application is played. A machine charm takes the first of
+    /// these hosts.
+    pub fn new(
+        app: &Application,
+        number: u32,
+        principal: Option<&str>,
+        hosts: &mut Vec<BootedHost>,
+    ) -> Result<Option<Self>> {
         let name = |context: Context| {
             let context = context.app(&app.name).unit_number(number);
             principal.iter().fold(context, |context, unit| context.principal(*unit))
@@ -30,19 +37,12 @@ impl Place {
         Ok(Some(match &app.charm {
             Charm::Played(_) => return Ok(None),
             Charm::Falcosidekick => Self::Pod(Box::new(Pod::new(name))),
-            Charm::Falco(systemd) => {
-                let Some(port) = app.config.get("metrics-port").and_then(serde_json::Value::as_u64) else {
-                    bail!("{}: metrics-port has to be set, as all machines here share one network", app.name);
-                };
-                let port = u16::try_from(port)?;
-                match systemd {
-                    Systemd::Real => Self::Booted(Box::new(BootedHost::new(name)?)),
-                    Systemd::Played => {
-                        let mut host = FalcoHost::on(Machine::new()?, name);
-                        host.port = port;
-                        Self::Machine(Box::new(host))
-                    }
-                }
+            Charm::Falco if !hosts.is_empty() => Self::Booted(Box::new(hosts.remove(0).prepared(name))),
+            Charm::Falco => {
+                let mut host = FalcoHost::on(Machine::new()?, name);
+                // Where it asks for metrics, as all machines here share one network.
+                host.port = app.config.get("metrics-port").and_then(Value::as_u64).unwrap_or_default().try_into()?;
+                Self::Machine(Box::new(host))
             }
         }))
     }

@@ -31,7 +31,7 @@ pub struct Side {
     /// What this application is called on the other side.
     pub alias: String,
     /// The UUID of its model, where the other side is in another one.
-    pub remote_uuid: Option<String>,
+    pub model_uuid: Option<String>,
     pub app_data: Published,
     pub units: BTreeMap<String, Member>,
 }
@@ -75,7 +75,7 @@ impl Relation {
         let (here, there) = (&self.sides[own], &self.sides[1 - own]);
         let mut view = View::new(here.id, &here.endpoint, &there.alias);
         view.remote_endpoint.clone_from(&there.endpoint);
-        view.remote_model_uuid.clone_from(&there.remote_uuid);
+        view.remote_model_uuid.clone_from(&there.model_uuid);
         view.remote_app_data.clone_from(&there.app_data.bag);
         for name in members {
             let bag = there.units.get(*name).map(|member| member.data.bag.clone()).unwrap_or_default();

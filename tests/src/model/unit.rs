@@ -3,7 +3,7 @@
 //! Juju's agent keeps no queue of hooks: it compares what it has done with what the controller wants, and picks one
 //! hook, by a fixed priority. This is the same comparison, with the priorities of Juju 3.6 and 4.x.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::application::Application;
 use super::place::Place;
@@ -35,19 +35,33 @@ pub enum Life {
     Gone,
 }
 
+/// How far the agent has come with a unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    #[default]
+    New,
+    Installed,
+    Started,
+    Stopped,
+}
+
+/// A hook that is to come for a reason of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// The pod is being replaced; the old one gets its last hook.
+    PodEnds,
+    PebbleReady,
+    /// Comes right behind the first `config-changed`.
+    Start,
+    Upgrade,
+    UpdateStatus,
+}
+
 /// What the agent of a unit remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Agent {
-    pub installed: bool,
-    pub started: bool,
-    pub stopped: bool,
-    /// `start` comes right behind the first `config-changed`.
-    pub start_due: bool,
-    pub upgrade_due: bool,
-    /// The pod is being replaced; the old one gets its last hook.
-    pub pod_ends: bool,
-    pub pebble_ready_due: bool,
-    pub update_status_due: bool,
+    pub phase: Phase,
+    pub due: BTreeSet<Due>,
     pub leads: bool,
     /// The version of the configuration that it has told the charm of.
     pub config: u64,
@@ -113,10 +127,11 @@ impl Unit {
         if self.place.is_none() || self.life == Life::Gone || agent.failed {
             return None;
         }
-        if agent.pod_ends {
+        let due = |due| agent.due.contains(&due);
+        if due(Due::PodEnds) {
             return Some(Step::Stop);
         }
-        if !agent.installed {
+        if agent.phase == Phase::New {
             return Some(Step::Install);
         }
         if self.is_alive()
@@ -127,24 +142,24 @@ impl Unit {
         if wanted.leader && !agent.leads {
             return Some(Step::LeaderElected);
         }
-        if agent.pebble_ready_due && (agent.started || wanted.app.early_pebble_ready) {
+        if due(Due::PebbleReady) && (agent.phase >= Phase::Started || wanted.app.early_pebble_ready) {
             return self.place.as_ref().and_then(Place::container).map(|name| Step::PebbleReady(name.to_owned()));
         }
-        if agent.start_due {
+        if due(Due::Start) {
             return Some(Step::Start);
         }
         if self.life == Life::Dying {
-            let step = agent.relations.keys().find_map(|key| self.end_of(*key, wanted.relations));
-            return step.or(Some(if agent.stopped { Step::Remove } else { Step::Stop }));
+            let last = if agent.phase == Phase::Stopped { Step::Remove } else { Step::Stop };
+            return agent.relations.keys().find_map(|key| self.end_of(*key, wanted.relations)).or(Some(last));
         }
-        if agent.upgrade_due {
+        if due(Due::Upgrade) {
             return Some(Step::UpgradeCharm);
         }
         if agent.config != wanted.app.config_version {
             return Some(Step::ConfigChanged);
         }
         let step = agent.relations.keys().find_map(|key| self.in_relation(*key, wanted.relations));
-        step.or_else(|| agent.update_status_due.then_some(Step::UpdateStatus))
+        step.or_else(|| due(Due::UpdateStatus).then_some(Step::UpdateStatus))
     }
 
     fn created(&self, relations: &BTreeMap<Key, Relation>) -> Option<Step> {
@@ -230,18 +245,33 @@ impl Agent {
     /// Remembers that a hook was a success. What else a hook brings about is the model's.
     pub fn done(&mut self, step: &Step, config: u64, relations: &BTreeMap<Key, Relation>) {
         match step {
-            Step::Install => self.installed = true,
+            Step::Install => self.phase = Phase::Installed,
             Step::LeaderElected => self.leads = true,
-            Step::Start => (self.started, self.start_due) = (true, false),
-            Step::UpdateStatus => self.update_status_due = false,
-            Step::PebbleReady(_) => self.pebble_ready_due = false,
-            Step::Stop => (self.stopped, self.pod_ends) = (true, false),
+            Step::Start => {
+                self.phase = Phase::Started;
+                self.due.remove(&Due::Start);
+            }
+            Step::UpdateStatus => {
+                self.due.remove(&Due::UpdateStatus);
+            }
+            Step::PebbleReady(_) => {
+                self.due.remove(&Due::PebbleReady);
+            }
+            Step::Stop => {
+                self.phase = Phase::Stopped;
+                self.due.remove(&Due::PodEnds);
+            }
             Step::Remove => {}
-            // A refresh tells of the configuration in any case.
-            Step::UpgradeCharm => (self.upgrade_due, self.config) = (false, 0),
+            Step::UpgradeCharm => {
+                self.due.remove(&Due::Upgrade);
+                // A refresh tells of the configuration in any case.
+                self.config = 0;
+            }
             Step::ConfigChanged => {
                 self.config = config;
-                self.start_due = !self.started;
+                if self.phase < Phase::Started {
+                    self.due.insert(Due::Start);
+                }
             }
             Step::Relation(hook) => self.done_in_relation(hook, &relations[&hook.key]),
         }

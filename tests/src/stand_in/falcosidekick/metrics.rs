@@ -30,8 +30,9 @@ pub struct Panic(pub String);
 impl Metrics {
     /// Checks the labels. The error is the panic of the program at its start.
     pub fn new(settings: &Settings, additions: &Additions) -> Result<Self, String> {
+        let templates = settings.map("templatedfields");
         let fields = additions.fields.iter().map(|(name, _)| name);
-        let names: Vec<&String> = fields.chain(additions.templates.iter().map(|(name, _)| name)).collect();
+        let names: Vec<&String> = fields.chain(templates.keys()).collect();
         let mut labels: Vec<String> = BUILT_IN.map(str::to_owned).to_vec();
         for name in &names {
             check_label("Custom field", name, &mut labels);

@@ -130,7 +130,11 @@ async fn listen(address: &str, port: i64) -> Result<TcpListener, String> {
             Err(format!("listen tcp {address}:{port}: bind: address already in use"))
         }
         Err(error) if error.raw_os_error().is_none() => Err(format!("listen tcp: lookup {host}: no such host")),
-        Err(error) => Err(format!("listen tcp {address}:{port}: bind: {error}")),
+        Err(error) => {
+            let words = error.to_string().to_lowercase();
+            let words = words.split(" (os error").next().unwrap_or_default().to_owned();
+            Err(format!("listen tcp {address}:{port}: bind: {words}"))
+        }
     }
 }
 

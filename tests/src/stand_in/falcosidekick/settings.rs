@@ -90,6 +90,13 @@ impl Settings {
 
     /// The variables that have parsers of their own. They replace what the file says.
     fn read_variables(&mut self, source: &Source) {
+        for key in ["customtags", "tlsserver.notlspaths"] {
+            let field = FIELDS.iter().find(|field| field.key == key);
+            if let (Some(text), Some(field)) = (source.variable(key), field) {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                self.values.insert(field.key, Converted::List(parts.map(str::to_owned).collect()));
+            }
+        }
         for key in ["customfields", "templatedfields", "loki.customheaders", "webhook.customheaders"] {
             let Some(text) = source.variable(key) else { continue };
             let mut map = BTreeMap::new();

@@ -116,7 +116,11 @@ impl Client {
             422 => (format!("bad request (422): {body}"), "bad request".to_owned()),
             429 => (format!("exceeding post rate limit (429): {body}"), "exceeding post rate limit".to_owned()),
             500 => ("exceeding post rate limit (500)".to_owned(), "internal server error".to_owned()),
-            502 => ("exceeding post rate limit (502)".to_owned(), "bad gateway".to_owned()),
+            502 => {
+                // A leftover of Falcosidekick's makers: this one body goes to standard output.
+                println!("{body}");
+                ("exceeding post rate limit (502)".to_owned(), "bad gateway".to_owned())
+            }
             _ => (format!("unexpected Response ({status})"), format!("{status} {phrase}")),
         };
         log::error(&format!("{name} - {first}"));
