@@ -191,14 +191,26 @@ fn context(machine: &Machine) -> Context {
         .host_command("journalctl", Arc::new(Mutex::new(machine.journalctl())))
 }
 
-/// The same file for all hosts of this program: packing the stand-in takes longer than most hooks.
+/// The same file for all hosts and all test programs: packing the stand-in takes longer than most hooks. It lies beside the
+/// stand-in, in a folder named by the time at which that was built.
 fn shared_tarball() -> PathBuf {
-    static SHARED: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().expect("a folder for the tarball");
-        let tarball = falco_distribution::tarball_or_real(folder.path());
-        (folder, tarball)
+    static SHARED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let stand_in = programs::built("falco-stand-in");
+        let built = fs::metadata(&stand_in).expect("the stand-in is there");
+        let name = format!("falco-distribution-{}-{}", built.mtime(), built.mtime_nsec());
+        let folder = stand_in.with_file_name(name);
+        if !folder.is_dir() {
+            let beside = stand_in.parent().expect("a program lies in a folder");
+            let fresh = TempDir::new_in(beside).expect("a folder for the tarball");
+            falco_distribution::tarball_or_real(fresh.path());
+            // Another program may have been faster; its file is as good.
+            let _ = fs::rename(fresh.path(), &folder);
+        }
+        let tarballs = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let made = tarballs.filter(|path| path.extension().is_some_and(|extension| extension == "gz")).last();
+        falco_distribution::real_tarball().or(made).expect("a tarball was made")
     });
-    SHARED.1.clone()
+    SHARED.clone()
 }
 
 /// The relation to a Falcosidekick that has published nothing yet.

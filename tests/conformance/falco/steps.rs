@@ -15,6 +15,9 @@ use crate::program::{PATIENCE, wait_for};
 use crate::recording::Recording;
 use crate::sink::{Manner, Received, Sink};
 
+/// How long it must be silent before a step.
+const SETTLING: Duration = Duration::from_millis(150);
+
 /// Whether the step itself reads a file that makes an alert.
 pub fn reads_by_itself(step: &Value) -> bool {
     let what = step["do"].as_str().unwrap_or_default();
@@ -27,6 +30,7 @@ pub fn take(session: &mut Session<'_>, case: &Recording, step: &Value, findings:
     if case.name == "reload_while_sink_hangs" && what == "SIGHUP" {
         session.wait_for_line("all output channels are blocked");
     }
+    session.let_settle();
     // A mere look at the state shows what the step before it brought about.
     let place = if what == "state" { session.place } else { session.program.lines().len() };
     session.place = place;
@@ -195,6 +199,16 @@ fn hang_read(session: &Session<'_>, step: &Value, findings: &mut Findings) {
 }
 
 impl Session<'_> {
+    /// Waits until nothing more comes, so that late lines are not taken for those of the next step.
+    fn let_settle(&self) {
+        let mut count = 0;
+        wait_for(PATIENCE, || {
+            let before = std::mem::replace(&mut count, self.program.lines().len());
+            std::thread::sleep(SETTLING);
+            (count == before && count == self.program.lines().len()).then_some(())
+        });
+    }
+
     fn wait_for_line(&self, words: &str) {
         wait_for(PATIENCE, || self.program.lines().iter().any(|(_, line)| line.contains(words)).then_some(()));
     }

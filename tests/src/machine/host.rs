@@ -10,6 +10,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread;
@@ -69,6 +70,8 @@ impl Host {
         if network == Network::Own {
             command.arg("--net");
         }
+        // A Ctrl-C in a terminal is for the harness, which takes the host down in good order.
+        command.process_group(0);
         let mut life = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut said = String::new();
         if let Some(stdout) = life.stdout.take() {
