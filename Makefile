@@ -7,6 +7,7 @@ export RUSTUP_TOOLCHAIN ?= $(RUST_VERSION)
 endif
 
 CARGO_FLAGS := --workspace --locked
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 LINT_TOOLS = $$(tests/tools/venv lint)
 
 SHELL := /bin/bash
@@ -28,8 +29,9 @@ test: pebble ## every test that needs neither the network nor Juju; as root also
 
 test-machine: ## as root: the played systemctl beside a real systemd, and the charm on a host with one
 	cargo test --locked --package charm-tests --test machine -- --include-ignored
+	cargo test --locked --package charm-tests --test model -- --ignored
 
-check: fmt-check lint doc deny ## everything else that has to be right before a change is merged
+check: fmt-check lint doc deny golden-fresh ## everything else that has to be right before a change is merged
 
 fmt: ## format the Rust code
 	cargo fmt --all
@@ -59,8 +61,23 @@ deny: ## licences, sources and bans of the crates we use; the advisories when th
 conformance: ## the stand-ins beside the recordings; FALCO_TARBALL=PATH, FALCOSIDEKICK=PATH: the real programs
 	cargo test --locked --package charm-tests --test conformance -- --nocapture
 
-bench: pebble ## what one dispatch of each charm costs
-	@cargo run --quiet --release --locked --package charm-tests --bin bench
+bench: pebble ## what one dispatch of each charm costs, beside an empty process; RUNS=100
+	cargo build --locked --release --package falco-charm
+	cargo build --locked --release --package falcosidekick-charm
+	cargo build $(CARGO_FLAGS)
+	@FALCO_DISPATCH=$(TARGET)/release/falco-charm FALCOSIDEKICK_DISPATCH=$(TARGET)/release/falcosidekick-charm \
+		$(TARGET)/debug/bench $(RUNS)
+
+golden: pebble ## write tests/golden anew, from what the charms write now
+	cargo test $(CARGO_FLAGS) --test golden --no-run
+	rm -rf tests/golden
+	UPDATE_GOLDEN=1 cargo test --quiet $(CARGO_FLAGS) --test golden
+
+# Files that no test writes any more are gone now, and show as well.
+golden-fresh: golden
+	git diff --exit-code tests/golden
+	@new=$$(git ls-files --others --exclude-standard tests/golden); \
+		[[ -z $$new ]] || { printf 'golden-fresh: git does not know %s\n' $$new; exit 1; }
 
 pack: ## both charms, with charmcraft, into target/charms; FALCO_TARBALL=PATH or none, PLATFORM=arm64
 	charms/pack falco $(PLATFORM)

@@ -4,6 +4,7 @@ pub mod crash;
 pub mod demo;
 pub mod falco_distribution;
 pub mod falco_host;
+pub mod golden;
 pub mod interfaces;
 pub mod interrupt;
 pub mod juju;
