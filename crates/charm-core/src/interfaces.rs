@@ -39,7 +39,12 @@ pub struct DatabagError {
 impl DatabagError {
     /// `problem` is a sentence about the value, without a full stop.
     pub fn new(key: &'static str, value: &str, problem: impl Into<String>) -> Self {
-        Self { key, value: one_line(value, LONGEST_QUOTE), problem: problem.into() }
+        // What stands before an @ may be a password, and in a value that is no URL nobody can tell where that begins.
+        let shown = match value.rsplit_once('@') {
+            Some((_, rest)) => &format!("…@{rest}"),
+            None => value,
+        };
+        Self { key, value: one_line(shown, LONGEST_QUOTE), problem: problem.into() }
     }
 }
 

@@ -69,6 +69,12 @@ mod tests {
     }
 
     #[test]
+    fn an_unusable_url_is_quoted_without_what_may_be_a_password() {
+        let error = read("\"https://a b/:hunter2@h.example/ x\"").unwrap_err().to_string();
+        assert!(error.contains("…@h.example/ x") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
     fn a_megabyte_is_refused_and_quoted_in_part() {
         let error = read(&format!("\"https://h/{}\"", "x".repeat(1 << 20))).unwrap_err();
         assert!(error.to_string().len() < 300, "{error}");
