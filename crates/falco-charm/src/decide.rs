@@ -224,7 +224,8 @@ fn check_port(facts: &Facts, config: &Config, service: ServiceAction) -> Result<
         ServiceAction::Leave => false,
         ServiceAction::Start => !facts.service.is_running(),
         ServiceAction::Restart if !facts.service.is_running() => true,
-        ServiceAction::Reload | ServiceAction::Restart => on_disk != Some(port.number()),
+        // Without a file of ours, what runs is the Python charm's Falco, and the port in use may well be its own.
+        ServiceAction::Reload | ServiceAction::Restart => on_disk.is_some_and(|on_disk| on_disk != port.number()),
     };
     if moves_there && facts.host.listening.contains(&port.number()) {
         return Err(config::port_taken(port));
@@ -467,6 +468,14 @@ mod tests {
         facts.config = options;
         let Err(Status::Blocked(text)) = decide(&facts) else { panic!() };
         assert!(text.starts_with("metrics-port: port 9000 of this machine is taken"), "{text}");
+    }
+
+    #[test]
+    fn a_falco_of_the_python_charm_is_taken_over_on_its_own_port() {
+        let mut facts = fresh();
+        facts.service = settled(fresh()).service;
+        facts.host.listening = vec![8765];
+        assert_eq!(decide(&facts).unwrap().service, ServiceAction::Restart);
     }
 
     #[test]
