@@ -31,6 +31,9 @@ test-machine: ## as root: the played systemctl beside a real systemd, and the ch
 	cargo test --locked --package charm-tests --test machine -- --include-ignored
 	cargo test --locked --package charm-tests --test model -- --ignored
 
+test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
+	VECTORS=$(abspath $(VECTORS)) cargo test --locked --package charm-tests --test vectors -- --nocapture
+
 check: fmt-check lint doc deny golden-fresh ## everything else that has to be right before a change is merged
 
 fmt: ## format the Rust code

@@ -2,6 +2,7 @@
 
 mod config;
 mod distribution;
+mod garbage;
 mod host;
 mod http_endpoint;
 mod interrupt;

@@ -5,6 +5,7 @@
 
 mod config;
 mod container;
+mod garbage;
 mod http_endpoint;
 mod interrupt;
 mod lifecycle;

@@ -1,0 +1,46 @@
+//! Whatever somebody else writes.
+
+use charm_tests::falco_host::FalcoHost;
+use charm_tests::hostile::{Case, Subject, of_databags, of_options, run_through};
+use charm_tests::juju::{Event, Metadata, Outcome, State};
+use charm_tests::programs;
+
+use crate::world::settled_from;
+
+/// Hosts that take their share of the cases: most of the time each of them waits for Falco.
+const HOSTS: usize = 6;
+
+struct Host(FalcoHost);
+
+impl Subject for Host {
+    fn run(&self, event: &Event, state: &State) -> Outcome {
+        self.0.context.run(event, state)
+    }
+
+    fn starts(&self) -> String {
+        self.0.text("/etc/systemd/system/falco.service")
+    }
+
+    fn configuration(&self) -> String {
+        self.0.text("/etc/juju-falco/falco.yaml")
+    }
+}
+
+#[track_caller]
+fn survives(cases: fn(&Metadata) -> Vec<Case>) {
+    let cases = cases(&Metadata::read(programs::charmcraft("falco")).unwrap());
+    run_through(&cases, HOSTS, || {
+        let (host, state) = settled_from(|host| host.related("https://good.example/"));
+        (Host(host), state)
+    });
+}
+
+#[test]
+fn nothing_in_a_databag_fails_a_hook_or_gets_into_anything_but_its_own_text() {
+    survives(of_databags);
+}
+
+#[test]
+fn nothing_in_an_option_fails_a_hook_or_gets_into_anything_but_its_own_text() {
+    survives(of_options);
+}
