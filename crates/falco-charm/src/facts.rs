@@ -69,7 +69,7 @@ pub struct Host {
     pub foreign: Option<String>,
     /// Another unit of this charm that runs Falco here.
     pub other_unit: Option<UnitName>,
-    /// The TCP ports on which somebody listens.
+    /// The TCP ports on which somebody listens; looked at only when Falco may have to move to another port.
     pub listening: Vec<u16>,
 }
 
@@ -85,16 +85,23 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         Some(content.map(|content| (path, files::File { path: path.to_owned(), mode, content })))
     });
     let files = files.collect::<Result<BTreeMap<_, _>>>()?;
-    let served = match (service.is_running(), files.get(CONFIG_FILE).and_then(|file| render::port_of(&file.content))) {
-        (true, Some(port)) => served(port, PATIENCE).await,
+    let port = files.get(CONFIG_FILE).and_then(|file| render::port_of(&file.content));
+    let served = match port {
+        Some(port) if service.is_running() => served(port, PATIENCE).await,
         _ => None,
     };
+    let mut host = host(hook, &service, files.get(UNIT_FILE))?;
+    let wanted = Config::parse(&config).ok().map(|config| config.metrics_port.number());
+    if !service.is_running() || port != wanted {
+        // The kernel walks a large table for it, which would be half of the time of a hook that changes nothing.
+        host.listening = listening_ports(hook)?;
+    }
     Ok(Facts {
         topology: Topology::of(hook, CHARM),
         root: hook.path_text("").trim_end_matches('/').to_owned(),
         config,
         sidekick,
-        host: host(hook, &service, files.get(UNIT_FILE))?,
+        host,
         rules: match available.installed() {
             Some(distribution) => rules_on_disk(hook, &render::rules_files(distribution))?,
             None => BTreeMap::new(),
@@ -146,7 +153,7 @@ fn may_have_a_new_tarball(hook: &Hook) -> bool {
 }
 
 fn host(hook: &Hook, service: &systemd::Unit, unit_file: Option<&files::File>) -> Result<Host> {
-    let mut host = Host { listening: listening_ports(hook)?, ..Host::default() };
+    let mut host = Host::default();
     match unit_file.map(|file| render::owner_of(&file.content, hook)) {
         Some(render::Owner::Us) | None => {}
         Some(render::Owner::Unit(unit)) => host.other_unit = Some(unit),
