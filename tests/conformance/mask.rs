@@ -92,8 +92,8 @@ pub fn falcosidekick(text: &str) -> String {
     NANOSECONDS.replace_all(&text, recent).into_owned()
 }
 
-/// What differs between Falcosidekick's Go and our TLS library: why a client gave up, in recordings and in what was
-/// seen.
+/// What differs between builds of Falcosidekick, and between its Go and our TLS library: its version, and why a client
+/// gave up, in recordings and in what was seen.
 pub fn falcosidekick_common(line: &str) -> String {
     static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         rules(&[
@@ -102,6 +102,8 @@ pub fn falcosidekick_common(line: &str) -> String {
                 "$1: <client gave up>",
             ),
             (r#"\\?"uuid\\?":\\?"<uuid>\\?""#, "<uuid>"),
+            // A program that was not built for a release calls itself `devel`.
+            (r"(Falcosidekick version:|GitVersion:) +\S+$", "$1 <version>"),
         ])
     });
     apply(&RULES, line)

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use charm_tests::ports::free_port;
 use regex::Regex;
@@ -33,6 +33,16 @@ const SAMPLE: &str = r#"{"output": "03:04:05.000000006: Warning Shell spawned in
 const SAMPLE_FIELDS: &str = r#"{"user.name": "root", "proc.name": "bash", "k8s.ns.name": "default", "k8s.pod.name": "web-0", "evt.count": 3, "proc.args[0]": "-i"}"#;
 
 impl World {
+    /// The same program under another name, in a folder of its own: what lies beside the configuration is read, too.
+    pub fn named(&self, name: &str, program: &Path) -> PathBuf {
+        let folder = self.folder.path().join("bin");
+        let link = folder.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder in the test's own folder");
+        // Only the first of several starts finds no link.
+        let _ = std::os::unix::fs::symlink(program, &link);
+        link
+    }
+
     /// Builds everything and writes the files of the case.
     pub fn build(case: &Recording) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");

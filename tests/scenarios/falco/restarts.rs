@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use charm_tests::falco_host::{FalcoHost, UNIT, eventually};
+use charm_tests::falco_host::{UNIT, eventually};
 use charm_tests::juju::{Event, Status};
 use charm_tests::machine::Action;
 use charm_tests::sink::Sink;
@@ -83,15 +83,4 @@ fn a_falco_killed_by_the_kernel_is_up_again_after_the_next_hook() {
     let state = run(&host, &Event::update_status(), &state);
     assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
     assert!(host.machine.is_active(UNIT));
-}
-
-#[test]
-fn peak_memory_of_a_hook_stays_below_eight_megabytes() {
-    // Debug builds are larger; what counts is the packed program.
-    if std::env::var_os("FALCO_DISPATCH").is_none() {
-        return;
-    }
-    let host = FalcoHost::new();
-    let outcome = host.run(&Event::install(), &host.fresh());
-    assert!(outcome.peak_memory <= 8 << 20, "{} bytes", outcome.peak_memory);
 }
