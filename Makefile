@@ -8,6 +8,8 @@ endif
 
 CARGO_FLAGS := --workspace --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Whoever runs this in the background, or with nohup, leaves signals ignored, and the services of tests would inherit that.
+CARGO_TEST := env --default-signal cargo test
 LINT_TOOLS = $$(tests/tools/venv lint)
 
 SHELL := /bin/bash
@@ -24,15 +26,15 @@ demo: pebble $(if $(filter real,$(LOKI)),loki) ## an alert on its way from a mac
 	@cargo run --quiet --locked --package charm-tests --bin demo
 
 test: pebble ## every test that needs neither the network nor Juju; as root also test-machine
-	cargo test $(CARGO_FLAGS)
+	$(CARGO_TEST) $(CARGO_FLAGS)
 	@if [[ $$EUID == 0 ]]; then $(MAKE) --no-print-directory test-machine; else echo 'test: this is not root: make test-machine was NOT run'; fi
 
 test-machine: ## as root: the played systemctl beside a real systemd, and the charm on a host with one
-	cargo test --locked --package charm-tests --test machine -- --include-ignored
-	cargo test --locked --package charm-tests --test model -- --ignored
+	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored
+	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
 
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
-	VECTORS=$(abspath $(VECTORS)) cargo test --locked --package charm-tests --test vectors -- --nocapture
+	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture
 
 check: fmt-check lint doc deny golden-fresh ## everything else that has to be right before a change is merged
 
@@ -62,7 +64,7 @@ deny: ## licences, sources and bans of the crates we use; the advisories when th
 	fi
 
 conformance: ## the stand-ins beside the recordings; FALCO_TARBALL=PATH, FALCOSIDEKICK=PATH: the real programs
-	cargo test --locked --package charm-tests --test conformance -- --nocapture
+	$(CARGO_TEST) --locked --package charm-tests --test conformance -- --nocapture
 
 bench: pebble ## what one dispatch of each charm costs, beside an empty process; RUNS=100
 	cargo build --locked --release --package falco-charm
@@ -72,9 +74,9 @@ bench: pebble ## what one dispatch of each charm costs, beside an empty process;
 		$(TARGET)/debug/bench $(RUNS)
 
 golden: pebble ## write tests/golden anew, from what the charms write now
-	cargo test $(CARGO_FLAGS) --test golden --no-run
+	$(CARGO_TEST) $(CARGO_FLAGS) --test golden --no-run
 	rm -rf tests/golden
-	UPDATE_GOLDEN=1 cargo test --quiet $(CARGO_FLAGS) --test golden
+	UPDATE_GOLDEN=1 $(CARGO_TEST) --quiet $(CARGO_FLAGS) --test golden
 
 # Files that no test writes any more are gone now, and show as well.
 golden-fresh: golden
@@ -89,7 +91,7 @@ pack: ## both charms, with charmcraft, into target/charms; FALCO_TARBALL=PATH or
 test-packed: pebble ## the scenarios, against the charms that `make pack` made
 	@[[ -x target/charms/falco/dispatch && -x target/charms/falcosidekick-k8s/dispatch ]] || { echo 'test-packed: run make pack first'; exit 1; }
 	FALCO_DISPATCH=$(CURDIR)/target/charms/falco/dispatch FALCOSIDEKICK_DISPATCH=$(CURDIR)/target/charms/falcosidekick-k8s/dispatch \
-		cargo test --locked --package charm-tests --test falco --test falcosidekick
+		$(CARGO_TEST) --locked --package charm-tests --test falco --test falcosidekick
 
 toolchain: ## install the pinned Rust toolchain with rustup
 	rustup toolchain install $(RUST_VERSION) --profile minimal --component clippy --component rustfmt

@@ -24,6 +24,12 @@ impl Subject for Host {
     fn configuration(&self) -> String {
         self.0.text("/etc/juju-falco/falco.yaml")
     }
+
+    /// Falco puts a variable of its environment in the place of `${NAME}`, unless the dollar is doubled.
+    fn takes_for_a_command(&self) -> Option<String> {
+        let text = self.configuration();
+        text.lines().find(|line| line.replace("$${", "").contains("${")).map(str::to_owned)
+    }
 }
 
 #[track_caller]

@@ -22,6 +22,11 @@ pub trait Subject {
 
     /// The configuration of the workload, which is YAML.
     fn configuration(&self) -> String;
+
+    /// Where the workload would take more for a command than YAML does, if there is such a place.
+    fn takes_for_a_command(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Runs a charm through some cases, divided between as many worlds as `at_once`.
@@ -69,6 +74,7 @@ fn in_one_world<S: Subject>(cases: impl Iterator<Item = Case>, prepare: impl Fn(
             found.push(format!("what starts the workload has changed:\n{}", subject.starts()));
         }
         found.extend(of_configuration(&before, &subject.configuration()));
+        found.extend(subject.takes_for_a_command().map(|place| format!("it would be taken for a command: {place}")));
         if !found.is_empty() {
             problems.push(format!("{}: {}\n{}", name(&case), found.join("; "), outcome.report()));
         }

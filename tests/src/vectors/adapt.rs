@@ -47,8 +47,8 @@ impl Adaptation {
                 "a distribution is attached as the resource falco: the Python charm brings Falco with it, ours need not"
             }
             Self::PlainHttp => {
-                "allow-plain-http is true where certificates or ingress is related, one of them, as the Python charm demands; \
-                 ours serves neither"
+                "allow-plain-http is true where one of certificates and ingress is related: the Python charm demands \
+                 one, and ours serves neither yet"
             }
             Self::FreePort => "ports that a process listens on are free ones, and are put back before the comparison",
             Self::Departed => "the remote units have departed before the last hook of a relation, as Juju has it",
