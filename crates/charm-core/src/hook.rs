@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::names::{RelationId, UnitName};
 use crate::pebble;
+use crate::secret::Redacted;
 
 /// Names a folder that stands for `/`, so that a test's world is a folder. Juju never sets it.
 const ROOT: &str = "CHARM_ROOT";
@@ -28,6 +29,8 @@ pub struct Hook {
     pub event: Event,
     /// Read everything, show the plan, change nothing.
     pub dry_run: bool,
+    /// How programs of this unit reach the world.
+    pub proxy: Proxy,
     /// The relation that this hook tells the end of. Juju may still list it; its data no longer counts.
     pub(crate) broken: Option<RelationId>,
     root: PathBuf,
@@ -40,6 +43,21 @@ pub struct Model {
     pub name: String,
     /// Its UUID.
     pub uuid: String,
+}
+
+/// The proxies of the model. Juju tells the charm of them by names that no other program knows, so each program that
+/// talks to the world has to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxy {
+    // A proxy's URL may hold a password.
+    variables: Vec<(&'static str, Redacted<String>)>,
+}
+
+impl Proxy {
+    /// The variables that apt, git and curl look for: `http_proxy`, `https_proxy`, `no_proxy`, those that are set.
+    pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.variables.iter().map(|(name, value)| (*name, value.expose().as_str()))
+    }
 }
 
 /// Why the charm runs. An event gets a variant only if it is answered differently, so that an unknown one is harmless.
@@ -98,6 +116,16 @@ impl Hook {
             charm_dir: PathBuf::from(want("JUJU_CHARM_DIR")?),
             event,
             dry_run: false,
+            proxy: Proxy {
+                variables: [
+                    ("http_proxy", "JUJU_CHARM_HTTP_PROXY"),
+                    ("https_proxy", "JUJU_CHARM_HTTPS_PROXY"),
+                    ("no_proxy", "JUJU_CHARM_NO_PROXY"),
+                ]
+                .into_iter()
+                .filter_map(|(name, juju)| Some((name, Redacted::new(get(juju)?.to_owned()))))
+                .collect(),
+            },
             broken,
             root: PathBuf::from(get(ROOT).unwrap_or("/")),
         })
@@ -160,6 +188,15 @@ mod tests {
         let changed = hook(&[("JUJU_DISPATCH_PATH", "hooks/http-endpoint-relation-changed"), relation]).unwrap();
         assert_eq!(broken.broken, Some("7".parse().unwrap()));
         assert_eq!(changed.broken, None);
+    }
+
+    #[test]
+    fn proxies_are_handed_on_by_the_names_that_programs_know() {
+        let set = hook(&[("JUJU_CHARM_HTTPS_PROXY", "http://u:hunter2@proxy:3128"), ("JUJU_CHARM_HTTP_PROXY", "")]);
+        let set = set.unwrap();
+        let variables: Vec<_> = set.proxy.variables().collect();
+        assert_eq!(variables, [("https_proxy", "http://u:hunter2@proxy:3128")]);
+        assert!(!format!("{set:?}").contains("hunter2"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::secret::Redacted;
 use crate::status::one_line;
 
 /// How much of a command line or of its stderr an error quotes, in characters.
@@ -21,7 +22,9 @@ const TIMED_OUT: i32 = 124;
 pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
+    environment: Vec<(OsString, Redacted<OsString>)>,
     limit: Option<Duration>,
+    largest_file: Option<u64>,
     input: Option<Vec<u8>>,
 }
 
@@ -78,7 +81,14 @@ impl std::error::Error for Error {
 impl Command {
     /// A program, by path or to be found in `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { program: program.as_ref().to_owned(), arguments: Vec::new(), limit: None, input: None }
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            limit: None,
+            largest_file: None,
+            input: None,
+        }
     }
 
     /// Adds one argument. Never a secret: every user of the machine can read arguments.
@@ -95,11 +105,27 @@ impl Command {
         self
     }
 
+    /// Sets one variable of its environment; the rest is that of the hook. The place for a secret that a program takes
+    /// from its environment: values are never quoted, and only the same user and root can read them.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), Redacted::new(value.as_ref().to_owned())));
+        self
+    }
+
     /// Ends the command when it takes longer, with the `timeout` of coreutils. For programs that may hang: a hook holds
     /// the lock of its machine.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// Lets no file that it writes grow beyond this many bytes, with the `prlimit` of util-linux: such a write fails, or
+    /// ends the program.
+    #[must_use]
+    pub fn largest_file(mut self, bytes: u64) -> Self {
+        self.largest_file = Some(bytes);
         self
     }
 
@@ -133,15 +159,11 @@ impl Command {
     }
 
     fn spawn_and_wait(&self) -> std::io::Result<Output> {
-        let limited = self.limit.map(|limit| {
-            // Five seconds more between the polite and the final signal.
-            [OsString::from("--kill-after=5"), OsString::from(limit.as_secs().to_string()), self.program.clone()]
-        });
-        let program = if limited.is_some() { OsStr::new("timeout") } else { &self.program };
+        let line = self.line();
         #[expect(clippy::disallowed_methods, reason = "the one place that starts processes")]
-        let mut child = std::process::Command::new(program)
-            .args(limited.into_iter().flatten())
-            .args(&self.arguments)
+        let mut child = std::process::Command::new(&line[0])
+            .args(&line[1..])
+            .envs(self.environment.iter().map(|(name, value)| (name, value.expose())))
             .stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -159,6 +181,21 @@ impl Command {
             stdout: output.stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// The command as it is started: behind the programs that bound it.
+    fn line(&self) -> Vec<OsString> {
+        let mut line = Vec::new();
+        if let Some(limit) = self.limit {
+            // Five seconds more between the polite and the final signal.
+            line.extend(["timeout".into(), "--kill-after=5".into(), limit.as_secs().to_string().into()]);
+        }
+        if let Some(bytes) = self.largest_file {
+            line.extend(["prlimit".into(), format!("--fsize={bytes}").into()]);
+        }
+        line.push(self.program.clone());
+        line.extend(self.arguments.iter().cloned());
+        line
     }
 
     /// The command line for an error message.
@@ -195,5 +232,27 @@ mod tests {
     fn a_command_over_its_limit_is_ended() {
         let error = Command::new("sleep").arg("60").limit(Duration::from_secs(1)).run().unwrap_err();
         assert!(matches!(error, Error::TimedOut(..)), "{error}");
+    }
+
+    #[test]
+    fn a_variable_reaches_the_child_and_is_never_quoted() {
+        let command = || Command::new("sh").env("WORD", "hunter2");
+        assert_eq!(command().args(["-c", "printf $WORD"]).run().unwrap(), b"hunter2");
+        let error = command().args(["-c", "exit 1"]).run().unwrap_err();
+        assert!(!format!("{:?} {error} {error:?}", command()).contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_file_does_not_grow_beyond_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let write = |bytes| {
+            let arguments = ["if=/dev/zero".to_owned(), format!("of={}", file.display()), format!("bs={bytes}")];
+            let command = Command::new("dd").args(arguments).arg("count=1");
+            command.largest_file(1_000).limit(Duration::from_secs(60)).run()
+        };
+        write(1_000).unwrap();
+        write(1_001).unwrap_err();
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 1_000);
     }
 }
