@@ -188,11 +188,11 @@ fn last_words(model: &Model) -> String {
     let falco = match model.place(FALCO) {
         Place::Machine(host) => format!("{:#?}", host.machine.journal(crate::falco_host::UNIT)),
         Place::Booted(host) => host.succeed("journalctl", &["-u", "falco.service", "--no-pager"]).unwrap_or_default(),
-        Place::Pod(_) => String::new(),
+        Place::Pod(_) | Place::Bare(_) => String::new(),
     };
     let falcosidekick = match model.place(FALCOSIDEKICK) {
         Place::Pod(pod) => pod.pebble.log(),
-        Place::Machine(_) | Place::Booted(_) => String::new(),
+        Place::Machine(_) | Place::Booted(_) | Place::Bare(_) => String::new(),
     };
     format!("Falco:\n{falco}\nFalcosidekick:\n{falcosidekick}")
 }
@@ -233,7 +233,7 @@ fn hints(model: &Model, loki: &Destination, folder: &Path) -> Result<String> {
             hint("Falco's configuration", &show("/etc/juju-falco/falco.yaml"))?;
             hint("Falco's unit file", &show("/etc/systemd/system/falco.service"))?;
         }
-        Place::Pod(_) => {}
+        Place::Pod(_) | Place::Bare(_) => {}
     }
     if let Place::Pod(pod) = model.place(FALCOSIDEKICK) {
         let url = format!("http://{ADDRESS}:{}", port(FALCOSIDEKICK, "port"));

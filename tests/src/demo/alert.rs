@@ -142,7 +142,7 @@ pub fn reading(place: &Place) -> (Command, String) {
             command.arg(host.machine.path(SENSITIVE));
             command
         }
-        Place::Machine(_) | Place::Pod(_) => {
+        Place::Machine(_) | Place::Pod(_) | Place::Bare(_) => {
             let mut command = Command::new("cat");
             command.arg(SENSITIVE);
             command

@@ -26,6 +26,7 @@ pub use secret_args::is_key as is_secret_key;
 
 use super::command::{Answer, Invocation};
 use super::encode::{Format, Value};
+use super::event::Kind;
 use super::flags::{self, Flag, Line, Stop, quote};
 use super::hook::{Hook, Reply};
 use super::version::JujuVersion;
@@ -252,12 +253,18 @@ fn run(command: &Command, hook: &mut Hook, invocation: &Invocation) -> Result<An
     Ok(answer)
 }
 
-/// Only the first line: what a command is for stands in Juju's own documentation.
+/// Little more than the first line: what a command is for stands in Juju's own documentation.
 fn help(command: &Command, hook: &Hook) -> String {
     let Command { name, help, .. } = command;
     // In a hook of a relation there is a default for both words.
     if *name == "relation-get" && hook.own_relation().is_some() {
         return format!("Usage: {name} [options] [<key> [<unit id>]]\n");
+    }
+    // The one default of a flag that somebody reads: ops 2 finds the storage of a hook by it.
+    if *name == "storage-get"
+        && let Kind::Storage { id, .. } = &hook.event.kind
+    {
+        return format!("Usage: {name}{help}\n\nOptions:\n-s  (= {id})\n");
     }
     format!("Usage: {name}{help}\n")
 }

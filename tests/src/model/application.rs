@@ -1,6 +1,7 @@
-//! What can be deployed: our charms, and applications that are only played.
+//! What can be deployed: our charms, charms of others, and applications that are only played.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -36,8 +37,17 @@ pub enum Charm {
     Falco,
     /// The falcosidekick-k8s charm.
     Falcosidekick,
+    /// A charm of somebody else.
+    Other(Box<Other>),
     /// Nothing: its databags are given, and its units never run a hook.
     Played(Played),
+}
+
+/// A charm of somebody else, with nothing around it but Juju: no container, and no program of the host.
+#[derive(Clone, Debug)]
+pub struct Other {
+    pub(super) metadata: Metadata,
+    pub(super) dispatch: PathBuf,
 }
 
 /// An application without a charm.
@@ -60,6 +70,12 @@ impl Application {
     pub fn falcosidekick(name: &str) -> Result<Self> {
         let metadata = Metadata::read(programs::charmcraft("falcosidekick-k8s"))?;
         Ok(Self::new(name, Charm::Falcosidekick, metadata.endpoints).config("port", free_port()))
+    }
+
+    /// A charm of somebody else: what it declares, and the program that is its `dispatch`.
+    pub fn of_charm(name: &str, metadata: Metadata, dispatch: impl Into<PathBuf>) -> Self {
+        let endpoints = metadata.endpoints.clone();
+        Self::new(name, Charm::Other(Box::new(Other { metadata, dispatch: dispatch.into() })), endpoints)
     }
 
     /// An application that is only played.
@@ -129,15 +145,20 @@ impl Application {
 
     pub(super) fn substrate(&self) -> Substrate {
         match &self.charm {
-            Charm::Falco => Substrate::Machine,
             Charm::Falcosidekick => Substrate::Kubernetes,
+            Charm::Other(other) if other.metadata.is_kubernetes() => Substrate::Kubernetes,
+            Charm::Falco | Charm::Other(_) => Substrate::Machine,
             Charm::Played(played) => played.substrate,
         }
     }
 
     /// A subordinate has no unit before it is related to a principal.
     pub(super) fn is_subordinate(&self) -> bool {
-        matches!(self.charm, Charm::Falco)
+        match &self.charm {
+            Charm::Falco => true,
+            Charm::Other(other) => other.metadata.subordinate,
+            Charm::Falcosidekick | Charm::Played(_) => false,
+        }
     }
 
     /// What a played application publishes.

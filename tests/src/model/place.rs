@@ -9,6 +9,7 @@ use crate::falco_host::FalcoHost;
 use crate::juju::{Context, State};
 use crate::machine::Machine;
 use crate::pod::{CONTAINER, Pod};
+use crate::programs;
 
 /// The surroundings of one unit.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub enum Place {
     Booted(Box<BootedHost>),
     /// A pod.
     Pod(Box<Pod>),
+    /// Nothing but Juju.
+    Bare(Box<Context>),
 }
 
 impl Place {
@@ -36,6 +39,11 @@ impl Place {
         };
         Ok(Some(match &app.charm {
             Charm::Played(_) => return Ok(None),
+            Charm::Other(other) => {
+                let context =
+                    Context::with_metadata(other.metadata.clone(), &other.dispatch, programs::hook_command())?;
+                Self::Bare(Box::new(name(context)))
+            }
             Charm::Falcosidekick => Self::Pod(Box::new(Pod::new(name))),
             Charm::Falco if !hosts.is_empty() => Self::Booted(Box::new(hosts.remove(0).prepared(name))),
             Charm::Falco => {
@@ -53,6 +61,7 @@ impl Place {
             Self::Machine(host) => &host.context,
             Self::Booted(host) => &host.context,
             Self::Pod(pod) => &pod.context,
+            Self::Bare(context) => context,
         }
     }
 
@@ -67,6 +76,7 @@ impl Place {
             Self::Machine(host) => state.resource("falco", &host.tarball),
             Self::Booted(host) => state.resource("falco", &host.tarball),
             Self::Pod(pod) => pod.complete(state),
+            Self::Bare(_) => state,
         }
     }
 }

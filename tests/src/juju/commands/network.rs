@@ -1,6 +1,6 @@
 //! `network-get`.
 
-use super::{Failure, Outcome, Output, refused, usage};
+use super::{Failure, Outcome, Output, refused, usage, words};
 use crate::juju::command::Invocation;
 use crate::juju::encode::Value;
 use crate::juju::flags::{Flag, Line, quote};
@@ -24,6 +24,7 @@ pub fn get(hook: &mut Hook, line: &Line, _: &Invocation) -> Outcome {
         Some(binding) => binding,
     };
     line.at_most(1).map_err(Failure::from)?;
+    of_forgotten_relation(hook, line)?;
     let network = network(hook, binding)?;
     let only = |name: &str| line.is_on(name);
     if only("primary-address") {
@@ -61,6 +62,17 @@ pub fn get(hook: &mut Hook, line: &Line, _: &Invocation) -> Outcome {
         1 => Output::Value(asked.remove(0).1),
         _ => Output::Value(Value::Map(asked)),
     })
+}
+
+/// What the controller says to `-r` with a relation that it has forgotten.
+fn of_forgotten_relation(hook: &Hook, line: &Line) -> Result<(), Failure> {
+    let Some(relation) = line.get("r").and_then(|text| words::relation_id(hook, text).ok()) else { return Ok(()) };
+    let forgotten = hook.state.find_relation(relation).is_some_and(|relation| relation.forgotten);
+    match (forgotten, hook.unit.juju) {
+        (false, _) => Ok(()),
+        (true, JujuVersion::V3_6) => refused(format!("relation {relation} not found")),
+        (true, _) => refused("permission denied"),
+    }
 }
 
 fn no_address(hook: &Hook, kind: &str, binding: &str) -> Outcome {
