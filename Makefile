@@ -36,6 +36,11 @@ test-machine: ## as root: the played systemctl beside a real systemd, and the ch
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
 	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture
 
+interop: pebble ## our side beside the other side's own Python libraries: ops, ops-scenario, cosl, pydantic
+	@ops3=$$(tests/tools/venv interop); ops2=$$(tests/tools/venv interop-ops2); set -x; \
+		INTEROP_PYTHON=$$ops3/python INTEROP_PYTHON_OPS2=$$ops2/python \
+		$(CARGO_TEST) --locked --package charm-tests --test interop -- --include-ignored
+
 check: fmt-check lint doc deny golden-fresh ## everything else that has to be right before a change is merged
 
 fmt: ## format the Rust code
