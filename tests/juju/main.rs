@@ -3,6 +3,8 @@
 mod client;
 mod commit;
 mod consistency;
+mod encodings;
 mod end_to_end;
+mod releases;
 mod replay;
 mod world;

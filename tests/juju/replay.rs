@@ -1,10 +1,10 @@
 //! Every recorded case of the real hook commands, run against those of the harness, in process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use charm_tests::coverage::{self, Table};
 use charm_tests::juju::hook::{Exit, Hook, LogRecord, Reply, finished_action};
 use charm_tests::juju::{Answer, Invocation, JujuVersion};
 use serde::Deserialize;
@@ -14,21 +14,23 @@ use super::world::{MODEL_UUID, OTHER_MODEL_UUID, RESOURCES_DIR, World, expand, r
 
 const NEW_SECRET: &str = "<new-secret-1>";
 
+/// The one list of what is not played, or answered otherwise.
+const REASONS: &str = "recordings/juju-not-played.yaml";
+
 #[test]
 fn the_commands_answer_as_the_real_ones_did() {
     let world = World::load();
     let not_played = NotPlayed::load();
-    let mut table: BTreeMap<String, Row> = BTreeMap::new();
+    let mut table = Table::new();
     let mut problems = Vec::new();
     for case in cases() {
         for version in &case.versions {
-            let row = table.entry(case.raw["command"].as_str().unwrap().to_owned()).or_default();
-            row.played += 1;
+            let count = table.entry(case.raw["command"].as_str().unwrap().to_owned()).or_default();
             let differences = differences(&world, &case.raw, *version);
             let name = format!("{} [{version}]", case.place);
             match (differences.is_empty(), not_played.covers(&case.place, &name)) {
-                (true, false) => row.passed += 1,
-                (false, true) => row.listed += 1,
+                (true, false) => count.passed(),
+                (false, true) => count.otherwise(),
                 (true, true) => {
                     problems.push(format!("{name} is listed as not played, but passes: take it off the list"));
                 }
@@ -36,8 +38,8 @@ fn the_commands_answer_as_the_real_ones_did() {
             }
         }
     }
-    print_table(&table);
     assert!(problems.is_empty(), "{} of the recorded answers differ:\n{}", problems.len(), problems.join("\n"));
+    coverage::check("recordings/juju/coverage.yaml", REASONS, &table);
 }
 
 #[test]
@@ -79,13 +81,6 @@ struct Case {
     raw: Value,
 }
 
-#[derive(Default)]
-struct Row {
-    played: usize,
-    passed: usize,
-    listed: usize,
-}
-
 /// The cases that are knowingly answered otherwise.
 struct NotPlayed(Vec<Entry>);
 
@@ -97,7 +92,7 @@ struct Entry {
 
 impl NotPlayed {
     fn load() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/juju-not-played.yaml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(REASONS);
         Self(serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap())
     }
 
@@ -260,15 +255,4 @@ impl Differences {
 fn shortened(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() > 1500 { text.chars().take(1500).chain("…".chars()).collect() } else { text }
-}
-
-fn print_table(table: &BTreeMap<String, Row>) {
-    let mut out = format!("{:<26}{:>8}{:>8}{:>8}\n", "command", "played", "passed", "listed");
-    let mut sum = Row::default();
-    for (name, row) in table {
-        writeln!(out, "{name:<26}{:>8}{:>8}{:>8}", row.played, row.passed, row.listed).unwrap();
-        sum = Row { played: sum.played + row.played, passed: sum.passed + row.passed, listed: sum.listed + row.listed };
-    }
-    writeln!(out, "{:<26}{:>8}{:>8}{:>8}", "all", sum.played, sum.passed, sum.listed).unwrap();
-    println!("{out}");
 }

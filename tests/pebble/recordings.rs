@@ -2,25 +2,35 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use charm_core::pebble::layer::{Service, Startup};
 use charm_core::pebble::{Client, Directory, Error, File, Layer};
-use serde_json::Value;
+use charm_tests::coverage::{self, Table};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::canned::{Canned, Reply};
+use crate::world::{World, until};
 
-/// Parts of the API that no charm of ours uses, so that the client has nothing to read their answers with.
-const UNUSED: [&str; 9] = [
-    "/loki/api/v1/push", // what Pebble itself sends to a log server
-    "/v1/checks/refresh",
-    "/v1/exec",
-    "/v1/health",
-    "/v1/identities",
-    "/v1/metrics",
-    "/v1/notices",
-    "/v1/signals",
-    "/v1/changes", // apart from /wait, see below
-];
+/// The one list of what the client is not made to ask for.
+const REASONS: &str = "recordings/pebble-not-played.yaml";
+
+/// The file of which each row is a command and the arguments that its program got.
+const COMMANDS: &str = "command_parsing";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    reason: String,
+    requests: Vec<String>,
+}
+
+fn not_played() -> Vec<Entry> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(REASONS);
+    serde_yaml::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
 
 struct Exchange {
     case: String,
@@ -34,17 +44,27 @@ struct Exchange {
 }
 
 fn exchanges() -> Vec<Exchange> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/pebble");
+    rows().into_iter().filter_map(|(_, exchange)| exchange).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/pebble")
+}
+
+/// Every row of every recording, by its request; by its file if it is no exchange.
+fn rows() -> Vec<(String, Option<Exchange>)> {
+    let folder = folder();
     let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
     files.iter().flat_map(|file| recorded_in(file)).collect()
 }
 
-fn recorded_in(file: &Path) -> Vec<Exchange> {
+fn recorded_in(file: &Path) -> Vec<(String, Option<Exchange>)> {
     let recording: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let case = file.file_stem().unwrap().to_str().unwrap();
-    recording["exchanges"].as_array().unwrap().iter().filter_map(|exchange| Exchange::new(case, exchange)).collect()
+    let rows = recording["exchanges"].as_array().unwrap().iter().map(|row| Exchange::new(case, row));
+    rows.map(|exchange| (exchange.as_ref().map_or_else(|| case.to_owned(), Exchange::request), exchange)).collect()
 }
 
 impl Exchange {
@@ -76,6 +96,15 @@ impl Exchange {
         };
         let (method, path) = (text(&request["method"]), text(&request["path"]));
         Some(Self { case: case.to_owned(), method, path, action, reply, status, content_type, body })
+    }
+
+    /// Method and path, with `{id}` for what differs from one change or notice to the next.
+    fn request(&self) -> String {
+        let mut parts: Vec<&str> = self.path.split('/').collect();
+        if let ["", "v1", "changes" | "notices", id, ..] = &mut parts[..] {
+            *id = "{id}";
+        }
+        format!("{} {}", self.method, parts.join("/"))
     }
 
     /// Makes the client ask for what was asked in the recording. `None` if it has no method for that.
@@ -127,19 +156,36 @@ fn directory() -> Directory {
 
 #[tokio::test]
 async fn every_recorded_answer_is_understood() {
-    let mut asked = 0;
-    for exchange in exchanges() {
-        let server = Canned::new(exchange.replies(exchange.reply.clone()));
-        let Some(result) = exchange.ask(&server.client).await else {
-            let unused = UNUSED.iter().any(|path| exchange.path.starts_with(path));
-            let action = exchange.path == "/v1/checks" && exchange.method == "POST";
-            assert!(unused || action, "{}: nobody reads {} {}", exchange.case, exchange.method, exchange.path);
+    let (listed, mut table) = (not_played(), Table::new());
+    for (request, exchange) in rows() {
+        let is_listed = listed.iter().any(|entry| entry.requests.contains(&request));
+        let count = table.entry(request.clone()).or_default();
+        let Some(exchange) = exchange else {
+            match (request == COMMANDS, is_listed) {
+                // See the test of commands.
+                (true, false) => count.passed(),
+                (false, true) => count.not_played(),
+                _ => panic!("{request} is either played or listed"),
+            }
             continue;
         };
-        asked += 1;
-        check(&exchange, &result);
+        let server = Canned::new(exchange.replies(exchange.reply.clone()));
+        match (exchange.ask(&server.client).await, is_listed) {
+            (Some(result), false) => {
+                check(&exchange, &result);
+                count.passed();
+            }
+            (None, true) => count.not_played(),
+            (Some(_), true) => panic!("{request} is listed as not played, but the client asks for it"),
+            (None, false) => panic!("{}: nobody reads {request}, and it is not listed", exchange.case),
+        }
     }
-    assert!(asked > 250, "only {asked} of the recorded answers were read");
+    for Entry { reason, requests } in &listed {
+        assert!(!reason.trim().is_empty(), "{requests:?} has no reason");
+        let unknown: Vec<_> = requests.iter().filter(|request| !table.contains_key(*request)).collect();
+        assert!(unknown.is_empty(), "there is no recording of {unknown:?}");
+    }
+    coverage::check("recordings/pebble/coverage.yaml", REASONS, &table);
 }
 
 fn check(exchange: &Exchange, result: &Result<(), Error>) {
@@ -173,6 +219,38 @@ fn check(exchange: &Exchange, result: &Result<(), Error>) {
         _ => result.is_ok(),
     };
     assert!(expected, "{} {} {}: {result:?}", exchange.case, exchange.method, exchange.path);
+}
+
+#[tokio::test]
+async fn every_recorded_command_reaches_its_program_in_the_recorded_words() {
+    let recording = fs::read(folder().join(format!("{COMMANDS}.json"))).unwrap();
+    let recording: Value = serde_json::from_slice(&recording).unwrap();
+    let rows = recording["exchanges"].as_array().unwrap();
+    let world = World::new();
+    let program = world.root.path().join("program");
+    // Each word comes with a byte that no word can hold.
+    let script = "#!/bin/sh\nprintf '%s\\0' \"$@\" >\"$FILE.new\"\nmv \"$FILE.new\" \"$FILE\"\nexec sleep 1000\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let file = |number: usize| world.root.path().join(format!("words-{number}"));
+    let service = |(number, row): (usize, &Value)| {
+        let text = row["request"]["body"].as_str().unwrap().strip_prefix("service command = program + ").unwrap();
+        let text: String = serde_json::from_str(text).unwrap();
+        let environment = [("FILE".to_owned(), file(number).display().to_string())].into();
+        let command = format!("{} {text}", program.display());
+        let service = Service { startup: Some(Startup::Enabled), command, environment, ..Service::default() };
+        (format!("s{number}"), service)
+    };
+    let services = rows.iter().enumerate().map(service).collect();
+    world.client.add_layer("charm", &Layer { services, ..Layer::default() }).await.unwrap();
+    world.client.replan().await.unwrap();
+    for (number, row) in rows.iter().enumerate() {
+        until("the words", async || file(number).exists()).await;
+        let words = fs::read_to_string(file(number)).unwrap();
+        let words: Vec<&str> = words.split_terminator('\0').collect();
+        assert_eq!(json!(words), row["response"]["body"], "{}", row["request"]["body"]);
+    }
+    assert_eq!(rows.len(), 19, "the recordings have changed");
 }
 
 #[tokio::test]

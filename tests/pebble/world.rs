@@ -1,12 +1,15 @@
 //! A container with one service that notes its starts, and what tests ask about it.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use charm_core::pebble::layer::{Service, Startup};
 use charm_core::pebble::{Client, Current, Layer};
 use charm_tests::pebble::Pebble;
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub const CONTAINER: &str = "workload";
@@ -44,6 +47,19 @@ impl World {
     pub fn starts(&self) -> Vec<String> {
         let starts = fs::read_to_string(self.root.path().join("starts")).unwrap_or_default();
         starts.lines().map(str::to_owned).collect()
+    }
+
+    /// Sends what our client has no words for, past the proxy, and gives the answer.
+    pub fn post(&self, target: &str, body: &Value) -> Value {
+        let socket = self.root.path().join("var/lib/pebble").join(CONTAINER).join(".pebble.socket");
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let body = body.to_string();
+        // An answer in HTTP/1.0 is never chunked, and ends where the connection ends.
+        write!(stream, "POST {target} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
     }
 
     /// Adds a layer with this service as `web`.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use charm_tests::coverage;
 use charm_tests::vectors::adapt::Adaptation;
 use charm_tests::vectors::{Differs, End, Judgement, Played, folder, judge, play_all};
 
@@ -19,7 +20,7 @@ static JUDGEMENT: LazyLock<Judgement> = LazyLock::new(|| judge(&Differs::read(),
 
 #[test]
 fn our_charms_do_what_the_vectors_say_and_what_the_list_says_instead() {
-    let Judgement { table, problems, undecided, .. } = &*JUDGEMENT;
+    let Judgement { table, problems, undecided, coverage, .. } = &*JUDGEMENT;
     println!("{}", table.join("\n"));
     assert!(problems.is_empty(), "{} vectors are not met:\n{}", problems.len(), problems.join("\n"));
     if folder::given().is_some() {
@@ -29,6 +30,7 @@ fn our_charms_do_what_the_vectors_say_and_what_the_list_says_instead() {
         );
     } else {
         assert!(undecided.is_empty(), "no entry of differs.yaml tells what is right:\n{}", undecided.join("\n"));
+        coverage::check("vectors/coverage.yaml", "vectors/differs.yaml", coverage);
     }
 }
 

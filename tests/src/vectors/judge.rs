@@ -8,12 +8,15 @@ use super::differs::{Differs, Entry, Vectors};
 use super::format::Vector;
 use super::places::{self, Difference, Seen};
 use super::play::{End, Played, Run};
+use crate::coverage::{Count, Table};
 
 /// What comes of it.
 #[derive(Debug, Default)]
 pub struct Judgement {
     /// One line for each vector.
     pub table: Vec<String>,
+    /// What became of them, by charm.
+    pub coverage: Table,
     /// What is wrong.
     pub problems: Vec<String>,
     /// What the list has and no vector needs.
@@ -28,17 +31,21 @@ pub fn judge(list: &Differs, all: &[Played]) -> Judgement {
     for Played { vector, end } in all {
         let name = vector.name();
         let not_run = is_in(&list.not_run, &name);
+        let charm = name.split('/').next().unwrap_or(&name).to_owned();
         let line = match end {
             End::Failed(problem) => {
                 judge.judgement.problems.push(format!("{name}: {problem}"));
                 "FAILED".to_owned()
             }
-            End::NotRun(_) if not_run => "not run, listed".to_owned(),
+            End::NotRun(_) if not_run => {
+                judge.count(charm).not_played();
+                "not run, listed".to_owned()
+            }
             End::NotRun(reason) => {
                 judge.judgement.problems.push(format!("{name} is neither run nor listed: {reason}"));
                 "NOT RUN".to_owned()
             }
-            End::Run(run) => judge.run(vector, run),
+            End::Run(run) => judge.run(charm, vector, run),
         };
         judge.judgement.table.push(format!("{name:<60} {line}"));
         if not_run && !matches!(end, End::NotRun(_)) {
@@ -59,8 +66,12 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
+    fn count(&mut self, charm: String) -> &mut Count {
+        self.judgement.coverage.entry(charm).or_default()
+    }
+
     /// One vector that ran. Returns its line of the table.
-    fn run(&mut self, vector: &Vector, run: &Run) -> String {
+    fn run(&mut self, charm: String, vector: &Vector, run: &Run) -> String {
         let name = vector.name();
         let mut wanted = run.says.clone();
         // No vector speaks of it, and no hook of ours may have anything to do when it runs again.
@@ -96,6 +107,12 @@ impl Judge<'_> {
         }
         if vector.upstream_bug.is_some() && listed == 0 && !is_in(&self.list.not_mended, &name) {
             self.judgement.undecided.push(format!("{name}: it comes out as the vector has it"));
+        }
+        let count = self.count(charm);
+        if listed == 0 {
+            count.passed();
+        } else {
+            count.otherwise();
         }
         line
     }
@@ -228,6 +245,10 @@ mod tests {
         let End::Run(run) = &mut again.end else { panic!() };
         run.ours.insert("again".into(), json!(["open-port 80"]));
         assert_eq!(judge_with("differs: []", &[again]).problems.len(), 1);
+        let same = judge_with("differs: []", &[played(name, &json!([80]), &json!([80]))]).coverage["falcosidekick"];
+        assert_eq!((same.passed, same.listed), (1, 0));
+        let otherwise = judge_with(NAMED, &[played(name, &json!([80]), &json!([2801]))]).coverage["falcosidekick"];
+        assert_eq!((otherwise.passed, otherwise.listed), (0, 1));
     }
 
     #[test]
