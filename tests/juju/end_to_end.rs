@@ -324,9 +324,10 @@ fn juju_speaks_for_the_unit_around_install_and_remove() {
 
 #[test]
 fn memory_and_time_of_the_charm_are_measured() {
-    let charm = machine("sleep 0.05");
+    // Long enough to be looked at while it runs, also on a machine that is busy with other things.
+    let charm = machine("sleep 1");
     let outcome = charm.context().run(&Event::start(), &related()).expect_success();
-    assert!(outcome.wall_time >= Duration::from_millis(50), "{:?}", outcome.wall_time);
+    assert!(outcome.wall_time >= Duration::from_secs(1), "{:?}", outcome.wall_time);
     assert!((100_000..100_000_000).contains(&outcome.peak_memory), "{}", outcome.peak_memory);
 }
 

@@ -1,7 +1,7 @@
 //! Files and folders of the workload.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use charm_core::pebble::{Directory, Error, File, FileType};
 
@@ -96,6 +96,30 @@ async fn an_owner_that_does_not_exist_is_an_error() {
     assert!(world.client.write_files(&[groupless]).await.is_err(), "a group needs a user");
     let unowned = Directory { user: Some("no-such-user".to_owned()), ..directory("/d") };
     assert!(world.client.make_dirs(&[unowned]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_file_of_another_owner_is_read_and_replaced_by_root_and_refused_by_others() {
+    let world = World::new();
+    let owner = |path: &str| fs::metadata(world.root.path().join(path)).unwrap().uid();
+    world.client.write_files(&[file("/f", b"old")]).await.unwrap();
+    let us = nix::unistd::geteuid();
+    if us.is_root() {
+        let place = world.root.path().join("f");
+        std::os::unix::fs::chown(&place, Some(65534), Some(65534)).unwrap();
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o400)).unwrap();
+        assert_eq!(world.client.read_file("/f").await.unwrap().unwrap(), b"old");
+        world.client.write_files(&[file("/f", b"new")]).await.unwrap();
+        assert_eq!((owner("f"), world.client.read_file("/f").await.unwrap().unwrap()), (0, b"new".to_vec()));
+        let named = File { user: Some("nobody".to_owned()), ..file("/g", b"x") };
+        world.client.write_files(&[named]).await.unwrap();
+        assert_eq!(world.client.list_files("/g").await.unwrap().unwrap()[0].user, "nobody");
+    } else {
+        let given_away = File { user: Some("root".to_owned()), ..file("/f", b"new") };
+        let error = world.client.write_files(&[given_away]).await.unwrap_err();
+        assert!(matches!(&error, Error::File { path, .. } if path == "/f"), "{error:?}");
+        assert_eq!((owner("f"), world.client.read_file("/f").await.unwrap().unwrap()), (us.as_raw(), b"old".to_vec()));
+    }
 }
 
 #[tokio::test]

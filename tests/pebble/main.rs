@@ -9,5 +9,6 @@ mod layers;
 mod log_targets;
 mod recordings;
 mod replan;
+mod replan_states;
 mod unreachable;
 mod world;
