@@ -8,9 +8,11 @@ use tempfile::TempDir;
 use crate::juju::{Context, Event, Exit, State};
 use crate::programs;
 
-/// What is killed: before each start of a process (hook commands, `systemctl`, the workload's own check), each message
-/// on a socket (Pebble, HTTP), each rename, removal and signal. What happens in a file that is renamed into place later
-/// is seen by nobody.
+/// Where a charm is always killed, by `SIGKILL`: before each start of a process (hook commands, `systemctl`, the
+/// workload's own check), each message on a socket (Pebble, HTTP), each rename, removal and signal.
+///
+/// What happens to files and folders that are renamed into place later is seen by nobody. Of each row of such effects,
+/// one in its middle is tried as well: half of a tree that is being unpacked, a file without its final mode.
 const KINDS: [&str; 5] = ["Process", "Send", "Rename", "Remove", "Signal"];
 
 /// A world that can be made anew, as services are processes and cannot be copied.
@@ -33,9 +35,10 @@ pub fn interrupt_everywhere<W: World>(event: &Event, prepare: impl Fn() -> (W, S
     let wanted = (undisturbed.state, world.end());
     let effects = fs::read_to_string(&report).expect("the tracer has written its report");
     drop(world);
-    let points = effects.lines().enumerate().filter(|(_, line)| KINDS.iter().any(|kind| line.starts_with(kind)));
-    let mut count = 0;
-    for (index, effect) in points {
+    let effects: Vec<&str> = effects.lines().collect();
+    let points = points(&effects);
+    for &index in &points {
+        let effect = effects[index];
         let (world, state) = prepare();
         let killed = traced(&world, &report, index + 1).run(event, &state);
         let place = || format!("{event:?} killed before effect {}, {effect}", index + 1);
@@ -45,12 +48,37 @@ pub fn interrupt_everywhere<W: World>(event: &Event, prepare: impl Fn() -> (W, S
         assert!(again.is_success(), "{}: the next hook failed:\n{}", place(), again.report());
         let ended = (again.state.clone(), world.end());
         assert_eq!(ended, wanted, "{}:\nfirst run:\n{}\nsecond run:\n{}", place(), killed.report(), again.report());
-        count += 1;
     }
-    count
+    points.len()
+}
+
+/// The places in a list of effects at which a charm is killed.
+fn points(effects: &[&str]) -> Vec<usize> {
+    let is_seen = |effect: &&str| KINDS.iter().any(|kind| effect.starts_with(kind));
+    let mut points = Vec::new();
+    let mut start = 0;
+    for row in effects.chunk_by(|one, other| !is_seen(one) && !is_seen(other)) {
+        // An effect that is seen is a row of its own.
+        points.push(start + row.len() / 2);
+        start += row.len();
+    }
+    points
 }
 
 fn traced<W: World>(world: &W, report: &Path, number: usize) -> Context {
     let tracer = programs::built("traced").into_os_string();
     world.context().launcher([tracer, report.into(), number.to_string().into()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_effect_that_is_seen_is_a_point_and_one_of_each_row_of_others() {
+        let effects = ["Process a", "Process b", "Folder c", "Create d", "Mode e", "Rename f", "Create g", "Send h"];
+        assert_eq!(points(&effects), [0, 1, 3, 5, 6, 7]);
+        assert_eq!(points(&[]), [0; 0]);
+        assert_eq!(points(&["Folder a", "Folder b"]), [1]);
+    }
 }
