@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use charm_tests::juju::command::{HostCommand as _, Invocation};
 use charm_tests::machine::host::{Host, Network};
 
 const UNIT: &str = "[Unit]\nDescription=Sleeper\n\n[Service]\nExecStart=/bin/sh -c 'echo $WORD; exec sleep 1000'\n\
@@ -65,6 +66,28 @@ fn a_service_lives_through_its_whole_life() {
     for expected in ["one", "sleeper.service: Failed with result 'signal'.", "Started sleeper.service - Sleeper."] {
         assert!(lines.iter().any(|line| line == expected), "{expected:?} is not in {lines:#?}");
     }
+}
+
+#[test]
+#[ignore = "needs root: make test-machine"]
+fn a_reboot_keeps_the_disk_and_starts_what_is_enabled() {
+    let mut host = Host::boot().unwrap();
+    fs::write(host.path(FILE), UNIT).unwrap();
+    fs::write(host.path("/run/gone"), "").unwrap();
+    host.succeed("systemctl", &["enable", "--now", "sleeper"]).unwrap();
+    for boot in 1..=2 {
+        let (leader, machine) = (host.leader(), host.succeed("cat", &["/etc/machine-id"]).unwrap());
+        let mut command = host.host_command();
+        host.reboot().unwrap();
+        assert_ne!(host.leader(), leader);
+        assert_eq!(host.succeed("cat", &["/etc/machine-id"]).unwrap(), machine, "reboot {boot}");
+        assert_eq!(property(&host, "ActiveState"), "active");
+        assert!(!host.path("/run/gone").exists());
+        let answer = command.run(&Invocation::new("systemctl", ["is-active", "sleeper"]));
+        assert_eq!(answer.stdout, b"active\n", "a command that was made before the reboot");
+    }
+    assert!(host.changes().join("etc/systemd/system/sleeper.service").is_file());
+    assert!(!host.changes().join("usr/bin/systemctl").exists(), "that is of the machine below");
 }
 
 #[test]

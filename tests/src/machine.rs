@@ -17,6 +17,7 @@ mod run;
 pub mod service;
 pub mod settings;
 pub mod show;
+pub mod snapshot;
 pub mod systemctl;
 pub mod words;
 

@@ -2,8 +2,8 @@
 //! afterwards.
 //!
 //! It needs root, util-linux and systemd, and a second or so. Programs of this machine are programs of the host; what
-//! the host writes stays in memory. Several hosts run at once. They have the kernel and, unless asked otherwise, the
-//! network in common.
+//! the host writes stays in memory, over reboots too. Several hosts run at once. They have the kernel and, unless asked
+//! otherwise, the network in common.
 //!
 //! The host lives as long as a pipe is open, so that it goes down even if the test that booted it is killed.
 
@@ -13,6 +13,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,10 +46,13 @@ pub enum Network {
 /// A running host.
 #[derive(Debug)]
 pub struct Host {
-    leader: Pid,
+    /// Shared with the commands that were made of it, as a reboot changes it.
+    leader: Arc<AtomicI32>,
+    /// The process that has the disk, and boots the host again when it reboots.
+    outer: Pid,
     life: Child,
     cgroup: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Host {
@@ -77,34 +82,43 @@ impl Host {
         if let Some(stdout) = life.stdout.take() {
             BufReader::new(stdout).read_line(&mut said)?;
         }
-        let mut host = Self { leader: Pid::from_raw(0), life, cgroup, _folder: folder };
+        let nobody = Pid::from_raw(0);
+        let mut host = Self { leader: Arc::default(), outer: nobody, life, cgroup, folder };
         match said.trim().parse() {
-            Ok(outer) => host.wait_for_boot(outer)?,
+            Ok(outer) => host.outer = Pid::from_raw(outer),
             Err(_) => return Err(host.failure("it did not come up")),
         }
+        host.wait_for_boot(nobody)?;
         Ok(host)
     }
 
-    fn wait_for_boot(&mut self, outer: i32) -> io::Result<()> {
+    /// Switches the host off and on again. What it has written stays, but for `/run`, `/tmp` and `/dev`.
+    pub fn reboot(&mut self) -> io::Result<()> {
+        let before = self.leader();
+        // It goes down while it answers, so how the command ends says nothing.
+        self.run("systemctl", &["reboot"])?;
+        self.wait_for_boot(before)
+    }
+
+    /// Waits until another first process than this one has booted.
+    fn wait_for_boot(&mut self, before: Pid) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
-            match children.map(|children| children.trim().parse()) {
-                Ok(Ok(leader)) => {
-                    self.leader = Pid::from_raw(leader);
-                    // The first process is a shell until the file system is ready; `nsenter` would see half of it.
-                    let booting =
-                        fs::read_to_string(format!("/proc/{leader}/comm")).is_ok_and(|name| name.trim() == "systemd");
-                    if booting {
-                        let state = self.run("systemctl", &["is-system-running"])?.stdout;
-                        if matches!(&*state, b"running\n" | b"degraded\n") {
-                            return Ok(());
-                        }
-                    }
+            let Some(boots) = children(self.outer) else {
+                return Err(self.failure("it went down while it was booting"));
+            };
+            // There is none before `unshare` has got that far, and between two boots.
+            let leader = boots.into_iter().filter_map(children).flatten().find(|leader| *leader != before);
+            // The first process is a shell until the file system is ready; `nsenter` would see half of it.
+            let is_systemd = |leader: &Pid| {
+                fs::read_to_string(format!("/proc/{leader}/comm")).is_ok_and(|name| name.trim() == "systemd")
+            };
+            if let Some(leader) = leader.filter(is_systemd) {
+                self.leader.store(leader.as_raw(), Ordering::Relaxed);
+                let state = self.run("systemctl", &["is-system-running"])?.stdout;
+                if matches!(&*state, b"running\n" | b"degraded\n") {
+                    return Ok(());
                 }
-                // `unshare` has not got that far.
-                Ok(Err(_)) => {}
-                Err(_) => return Err(self.failure("it went down while it was booting")),
             }
             if Instant::now() > deadline {
                 return Err(self.failure("it does not get ready"));
@@ -127,8 +141,7 @@ impl Host {
 
     /// What has to stand before a program so that it runs on the host, in this folder of it.
     pub fn entry(&self, folder: &str) -> Vec<OsString> {
-        let leader = self.leader.to_string();
-        ["nsenter", "--target", &leader, "--all", &format!("--wdns={folder}"), "--"].map(OsString::from).into()
+        entry(self.leader(), folder)
     }
 
     /// A program to be run on the host, in its root folder.
@@ -156,8 +169,9 @@ impl Host {
 
     /// A program of the host as a command for scenarios.
     pub fn host_command(&self) -> impl HostCommand + use<> {
-        let entry = self.entry("/");
+        let leader = Arc::clone(&self.leader);
         move |invocation: &Invocation| {
+            let entry = entry(Pid::from_raw(leader.load(Ordering::Relaxed)), "/");
             let output = Command::new(&entry[0])
                 .args(&entry[1..])
                 .arg(&invocation.name)
@@ -175,12 +189,18 @@ impl Host {
 
     /// An absolute path of the host, seen from outside. An absolute link on the way leads out of the host.
     pub fn path(&self, absolute: &str) -> PathBuf {
-        paths::below(Path::new(&format!("/proc/{}/root", self.leader)), absolute)
+        paths::below(Path::new(&format!("/proc/{}/root", self.leader())), absolute)
     }
 
-    /// The first process of the host, seen from outside.
+    /// A folder with everything that the host has written to its disk since it was made, and nothing else.
+    pub fn changes(&self) -> PathBuf {
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        paths::below(Path::new(&format!("/proc/{}/root", self.outer)), &folder).join("changes")
+    }
+
+    /// The first process of the host, seen from outside. Another one after a reboot.
     pub fn leader(&self) -> Pid {
-        self.leader
+        Pid::from_raw(self.leader.load(Ordering::Relaxed))
     }
 
     /// The control group of the host, seen from outside.
@@ -199,6 +219,17 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.switch_off();
     }
+}
+
+fn entry(leader: Pid, folder: &str) -> Vec<OsString> {
+    let leader = leader.to_string();
+    ["nsenter", "--target", &leader, "--all", &format!("--wdns={folder}"), "--"].map(OsString::from).into()
+}
+
+/// The child processes of one, if it is there.
+fn children(parent: Pid) -> Option<Vec<Pid>> {
+    let numbers = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    Some(numbers.split_whitespace().filter_map(|number| number.parse().ok()).map(Pid::from_raw).collect())
 }
 
 /// Where control groups of version 2 are made.

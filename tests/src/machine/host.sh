@@ -1,30 +1,48 @@
-# The life of one host, as the root user: boots systemd in namespaces of its own, waits until the input is closed, switches off,
-# and removes the control group. Everything is mounted inside the namespaces and goes with them.
+# The life of one host, as the root user: boots systemd in namespaces of its own, again whenever it reboots, waits until the input is
+# closed, switches off, and removes the control group. Everything is mounted inside the namespaces and goes with them.
 #
 # Arguments: a folder to mount on, a name, a new control group, and further options for unshare.
 set -eu
 folder=$1 name=$2 cgroup=$3
 shift 3
 
-inside='
+# What stays over a reboot: the disk.
+disk='
 set -eu
-folder=$1 name=$2
+folder=$1 name=$2 inside=$3
+shift 3
 # Below is the root of this machine, left untouched; what the host writes goes to memory.
 mount -t tmpfs -o mode=755 upper "$folder"
 mkdir "$folder/changes" "$folder/work" "$folder/root"
 mount -t overlay -o "lowerdir=/,upperdir=$folder/changes,workdir=$folder/work" root "$folder/root"
-cd "$folder/root"
-mkdir -p proc sys run tmp dev mnt
-tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
-echo "$name" >etc/hostname
-hostname "$name"
-: >etc/fstab
-# Services of this machine shall not run a second time.
-rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires etc/rc?.d run/systemd
-for unit in getty.target systemd-udevd.service systemd-udev-trigger.service systemd-timesyncd.service systemd-resolved.service \
-    systemd-networkd.service; do
-    ln -sf /dev/null "etc/systemd/system/$unit"
+(
+    cd "$folder/root"
+    mkdir -p proc sys run tmp dev mnt
+    tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
+    echo "$name" >etc/hostname
+    : >etc/fstab
+    # Services of this machine shall not run a second time.
+    rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires etc/rc?.d run/systemd
+    for unit in getty.target systemd-udevd.service systemd-udev-trigger.service systemd-timesyncd.service \
+        systemd-resolved.service systemd-networkd.service; do
+        ln -sf /dev/null "etc/systemd/system/$unit"
+    done
+)
+while :; do
+    # The kernel ends the first process of a host by SIGHUP when the host asks for a reboot, by SIGINT when it is switched off.
+    ended=0
+    setpriv --pdeathsig KILL unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --propagation private "$@" \
+        sh -c "$inside" host "$folder" "$name" || ended=$?
+    if [ "$ended" -ne 129 ]; then
+        exit "$ended"
+    fi
 done
+'
+
+inside='
+set -eu
+cd "$1/root"
+hostname "$2"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -55,8 +73,7 @@ mkdir "$cgroup"
     # sh has no number of its own subshell; the kernel has.
     read -r own _ </proc/self/stat
     echo "$own" >"$cgroup/cgroup.procs"
-    exec setsid unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --propagation private "$@" \
-        sh -c "$inside" host "$folder" "$name" </dev/null
+    exec setsid unshare --mount --propagation private sh -c "$disk" disk "$folder" "$name" "$inside" "$@" </dev/null
 ) >&2 &
 outer=$!
 echo "$outer"
@@ -64,9 +81,14 @@ echo "$outer"
 # Whoever holds the other end of the input wants the host. If that one dies, whatever way, the input closes.
 read -r _ || true
 
-for leader in $(cat "/proc/$outer/task/$outer/children" 2>/dev/null); do
-    # systemd takes this as the order to switch off.
-    kill -s RTMIN+4 "$leader" 2>/dev/null || kill -s 38 "$leader" 2>/dev/null || true
+children() {
+    cat "/proc/$1/task/$1/children" 2>/dev/null || true
+}
+for boot in $(children "$outer"); do
+    for leader in $(children "$boot"); do
+        # systemd takes this as the order to switch off.
+        kill -s RTMIN+4 "$leader" 2>/dev/null || kill -s 38 "$leader" 2>/dev/null || true
+    done
 done
 waited=0
 while kill -0 "$outer" 2>/dev/null && [ "$waited" -lt 600 ]; do

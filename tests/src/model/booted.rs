@@ -2,7 +2,8 @@
 //!
 //! The charm itself runs in the namespaces of this machine: its `/` is the host's, by a link in `/run` that leads there
 //! from outside and to `/` from inside, so that one path means the same file to the charm and to the services of the
-//! host. `systemctl` and `journalctl` are the host's own.
+//! host. The host makes its link again at every boot, before it starts services. `systemctl` and `journalctl` are the
+//! host's own.
 
 use std::fs;
 use std::io;
@@ -32,9 +33,21 @@ pub struct BootedHost {
     _folder: TempDir,
 }
 
+/// What systemd is to make anew at every boot.
+const LINKS: &str = "/etc/tmpfiles.d/charm-tests.conf";
+
 /// A link of ours on this machine.
 #[derive(Debug)]
 struct Link(PathBuf);
+
+impl Link {
+    fn lead_to(&self, host: &Host) -> Result<()> {
+        if self.0.is_symlink() {
+            fs::remove_file(&self.0).with_context(|| format!("failed to remove the link {}", self.0.display()))?;
+        }
+        symlink(host.path("/"), &self.0).with_context(|| format!("failed to make the link {}", self.0.display()))
+    }
+}
 
 impl Drop for Link {
     fn drop(&mut self) {
@@ -50,8 +63,10 @@ impl BootedHost {
         let folder = tempfile::Builder::new().prefix("falco-").tempdir()?;
         let name = folder.path().file_name().context("a temporary folder has a name")?;
         let root = Link(Path::new("/run").join(name));
-        symlink("/", host.path(&root.0.to_string_lossy())).context("failed to make a link on the host")?;
-        symlink(host.path("/"), &root.0).with_context(|| format!("failed to make the link {}", root.0.display()))?;
+        let inside = root.0.to_string_lossy();
+        symlink("/", host.path(&inside)).context("failed to make a link on the host")?;
+        fs::write(host.path(LINKS), format!("L {inside} - - - - /\n")).context("failed to write a file on the host")?;
+        root.lead_to(&host)?;
         // Who reads it shall find nobody's password, not even that of this machine.
         fs::write(host.path(SENSITIVE), "root:*:1:0:99999:7:::\n").context("failed to write a file on the host")?;
         let context = Context::new(programs::charmcraft("falco"), programs::falco_charm(), programs::hook_command())?
@@ -69,6 +84,12 @@ impl BootedHost {
     #[must_use]
     pub fn prepared(self, prepare: impl FnOnce(Context) -> Context) -> Self {
         Self { context: prepare(self.context), ..self }
+    }
+
+    /// Switches the host off and on again.
+    pub fn reboot(&mut self) -> Result<()> {
+        self.host.reboot()?;
+        self.root.lead_to(&self.host)
     }
 
     /// A program to be run on the host.
