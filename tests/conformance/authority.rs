@@ -29,9 +29,13 @@ impl Authority {
         authority.write("ca.pem", &root.pem());
         authority.write("ca.crt", &root.pem());
         authority.write("otherca.pem", &other.pem());
+        authority.write("otherca.crt", &other.pem());
+        authority.write("garbage.pem", "no certificate\n");
+        authority.write("bundle.pem", &format!("{}{}", other.pem(), root.pem()));
         let server = [ExtendedKeyUsagePurpose::ServerAuth];
         let client = [ExtendedKeyUsagePurpose::ClientAuth];
         authority.issue("server", &root, &server, None);
+        authority.issue_for(&["elsewhere.example"], "elsewhere", &root, &server, None);
         authority.issue("client", &root, &client, None);
         authority.issue("foreign", &other, &client, None);
         authority.issue("serveronly", &root, &server, None);
@@ -59,8 +63,13 @@ impl Authority {
 
     /// How a server shows itself. `mutual`: it wants a certificate of ours.
     pub fn server(&self, mutual: bool) -> Arc<ServerConfig> {
+        self.server_as("server", mutual)
+    }
+
+    /// How a server shows itself with one of our certificates.
+    pub fn server_as(&self, identity: &str, mutual: bool) -> Arc<ServerConfig> {
         let authorities = mutual.then(|| tls::certificates(self.read("ca.crt").as_bytes()));
-        Arc::new(tls::server(self.identity("server"), authorities).expect("our own certificate"))
+        Arc::new(tls::server(self.identity(identity), authorities).expect("our own certificate"))
     }
 
     /// How a client shows itself: as nobody, or with one of our certificates.
@@ -94,9 +103,20 @@ impl Authority {
     }
 
     fn issue(&self, name: &str, issuer: &Issuer, purposes: &[ExtendedKeyUsagePurpose], more: Option<&str>) {
+        self.issue_for(&["127.0.0.1", "::1", "localhost"], name, issuer, purposes, more);
+    }
+
+    fn issue_for(
+        &self,
+        hosts: &[&str],
+        name: &str,
+        issuer: &Issuer,
+        purposes: &[ExtendedKeyUsagePurpose],
+        more: Option<&str>,
+    ) {
         let key = KeyPair::generate().expect("a new key");
-        let names = ["127.0.0.1", "::1", "localhost"].map(str::to_owned);
-        let mut params = CertificateParams::new(names).expect("good names");
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let mut params = CertificateParams::new(hosts).expect("good names");
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = purposes.to_vec();
         let certificate = params.signed_by(&key, issuer).expect("a certificate");

@@ -39,7 +39,13 @@ impl Subject {
         Self { install, is_real: real_tarball().is_some(), _folder: folder }
     }
 
-    fn program(&self) -> PathBuf {
+    /// Whether it is the official program.
+    pub fn is_real(&self) -> bool {
+        self.is_real
+    }
+
+    /// Where it lies.
+    pub fn program(&self) -> PathBuf {
         self.install.join("usr/bin/falco")
     }
 
@@ -60,7 +66,7 @@ pub fn play(subject: &Subject, case: &Recording) -> Played {
     let mut findings = Findings::default();
     match case.name.as_str() {
         "config_schema" => compare_schema(&world, case, &mut findings),
-        "support_merge" => compare_support(&world, case, &mut findings),
+        "support_merge" | "support_merge_strategies" => compare_support(&world, case, &mut findings),
         _ if runs => session::play(&world, case, &mut findings),
         _ => {
             compare_command(&world, &case.value, &mut findings);
@@ -80,11 +86,18 @@ pub fn play(subject: &Subject, case: &Recording) -> Played {
 impl World {
     /// A command line of the program.
     fn command(&self, arguments: &[String]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = if self.is_real && self.without_probe {
+            let mut command = Command::new("setpriv");
+            command.arg("--bounding-set=-all").arg("--inh-caps=-all").arg(&self.program);
+            command
+        } else {
+            Command::new(&self.program)
+        };
         command.args(arguments.iter().map(|argument| self.places.fill(argument)));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("FALCO_STAND_IN_WATCH", self.places.get("<dir>"));
         command.env("FALCO_STAND_IN_SYSLOG", self.syslog_path());
+        command.env("FALCO_STAND_IN_BTF", self.types_path());
         command.envs(&self.environment);
         command
     }

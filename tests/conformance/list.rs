@@ -11,6 +11,8 @@ use serde::Deserialize;
 pub struct NotPlayed {
     falco: BTreeMap<String, String>,
     falcosidekick: BTreeMap<String, String>,
+    /// Those that only the real program can play.
+    falcosidekick_stand_in: BTreeMap<String, String>,
     not_compared: BTreeMap<String, Vec<Part>>,
 }
 
@@ -32,18 +34,21 @@ impl NotPlayed {
         serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Reasons by recording, for each program.
-    pub fn recordings(&self) -> [(&'static str, &BTreeMap<String, String>); 2] {
-        [("falco", &self.falco), ("falcosidekick", &self.falcosidekick)]
-    }
-
-    /// Reasons by recording.
-    pub fn of(&self, program: &str) -> &BTreeMap<String, String> {
-        if program == "falco" { &self.falco } else { &self.falcosidekick }
+    /// Reasons by recording, for a program or for the stand-in in its place.
+    pub fn of(&self, program: &str, is_real: bool) -> BTreeMap<String, String> {
+        match program {
+            "falco" => self.falco.clone(),
+            _ if is_real => self.falcosidekick.clone(),
+            _ => self.falcosidekick.iter().chain(&self.falcosidekick_stand_in).map(own).collect(),
+        }
     }
 
     /// What is not compared in the cases that are played.
     pub fn parts(&self, program: &str) -> &[Part] {
         self.not_compared.get(program).map_or(&[], Vec::as_slice)
     }
+}
+
+fn own((name, reason): (&String, &String)) -> (String, String) {
+    (name.clone(), reason.clone())
 }

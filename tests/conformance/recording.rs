@@ -57,6 +57,21 @@ impl Recording {
     }
 }
 
+/// Puts a placeholder in the place of a port. The same digits can be the beginning of a longer number.
+fn replace_port(text: &str, port: &str, placeholder: &str) -> String {
+    let mut done = String::new();
+    let mut rest = text;
+    while let Some(place) = rest.find(&format!(":{port}")) {
+        let end = place + 1 + port.len();
+        let is_whole = !rest[end..].starts_with(|c: char| c.is_ascii_digit());
+        done.push_str(&rest[..=place]);
+        done.push_str(if is_whole { placeholder } else { port });
+        rest = &rest[end..];
+    }
+    done.push_str(rest);
+    done
+}
+
 /// The texts of a list.
 pub fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
@@ -96,6 +111,6 @@ impl Places {
         let folders = self.entries.iter().filter(|(_, value)| is_path(value));
         let text = folders.fold(text.to_owned(), |text, (placeholder, value)| text.replace(value, placeholder));
         let others = self.entries.iter().filter(|(_, value)| !is_path(value));
-        others.fold(text, |text, (placeholder, value)| text.replace(&format!(":{value}"), &format!(":{placeholder}")))
+        others.fold(text, |text, (placeholder, value)| replace_port(&text, value, placeholder))
     }
 }

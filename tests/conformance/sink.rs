@@ -10,8 +10,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 /// What the sink does with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Answers with a status, headers and a body.
-    Answer(u16, Vec<(String, String)>, String),
+    /// Answers with a status and a body: the first request with the first, and all others with the last when there
+    /// are no more.
+    Answer(Vec<(u16, String)>),
     /// Sends requests for one path elsewhere and answers the rest.
     Redirect {
         /// Status of the redirect.
@@ -25,12 +26,16 @@ pub enum Manner {
     },
     /// Takes the request and never answers.
     Hang,
+    /// Takes bytes without understanding them, and never answers.
+    Deaf,
+    /// Takes bytes without understanding them, and says so in plain text.
+    Plain,
 }
 
 impl Manner {
     /// Answers with a status and nothing else.
     pub fn status(status: u16) -> Self {
-        Self::Answer(status, Vec::new(), String::new())
+        Self::Answer(vec![(status, String::new())])
     }
 }
 
@@ -135,14 +140,30 @@ impl Shared {
     /// Requests of one connection, until it ends.
     fn converse<S: Read + Write>(&self, number: usize, stream: S, certificate: impl Fn(&S) -> bool) -> Option<()> {
         let mut reader = BufReader::new(stream);
+        if self.manner == Manner::Deaf {
+            // The end of the connection is all that there is to wait for.
+            let _ = std::io::copy(&mut reader, &mut std::io::sink());
+            return None;
+        }
+        if self.manner == Manner::Plain {
+            reader.fill_buf().ok()?;
+            return reader.get_mut().write_all(b"What was that?\n").ok();
+        }
         loop {
             let mut received = read(&mut reader)?;
             received.connection = number;
             received.has_client_certificate = certificate(reader.get_ref());
             let path = received.path.clone();
-            self.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+            let earlier = {
+                let mut all = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+                all.push(received);
+                all.len() - 1
+            };
             let (status, headers, body) = match &self.manner {
-                Manner::Answer(status, headers, body) => (*status, headers.clone(), body.clone()),
+                Manner::Answer(answers) => {
+                    let (status, body) = answers.get(earlier).or_else(|| answers.last()).cloned()?;
+                    (status, Vec::new(), body)
+                }
                 Manner::Redirect { status, from, to, rest } => {
                     if from.as_ref().is_none_or(|from| *from == path) {
                         (*status, vec![("Location".to_owned(), to.clone())], String::new())
@@ -150,15 +171,23 @@ impl Shared {
                         (*rest, Vec::new(), String::new())
                     }
                 }
-                Manner::Hang => {
+                Manner::Hang | Manner::Deaf | Manner::Plain => {
                     while !self.closed.load(Ordering::Relaxed) {
                         std::thread::sleep(std::time::Duration::from_millis(20));
                     }
                     return None;
                 }
             };
-            let reason = hyper::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-            let mut answer = format!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or("Unknown"));
+            let reason = match status {
+                // The recorder's words; they come back in the log.
+                413 => "Request Entity Too Large",
+                422 => "Unprocessable Entity",
+                _ => hyper::StatusCode::from_u16(status)
+                    .ok()
+                    .and_then(|status| status.canonical_reason())
+                    .unwrap_or("Unknown"),
+            };
+            let mut answer = format!("HTTP/1.1 {status} {reason}\r\n");
             for (name, value) in headers {
                 answer.extend([name.as_str(), ": ", value.as_str(), "\r\n"]);
             }

@@ -1,8 +1,11 @@
-//! Plays all cases of a program, several at a time, and prints what became of each.
+//! Plays all cases of a program, several at a time, prints what became of each, and holds the counts against the table
+//! that is kept beside the recordings.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
+
+use charm_tests::coverage::{self, Table};
 
 use crate::list::NotPlayed;
 use crate::recording::{self, Recording};
@@ -24,10 +27,14 @@ pub enum Played {
 /// Cases mostly wait, but their programs want to start without delay.
 const AT_ONCE: usize = 4;
 
-/// Plays everything that is not listed. Fails if one case is bad, or if a listed recording is gone.
-pub fn play(program: &str, player: &Player<'_>) {
+/// The file with the reasons, below `tests`.
+const REASONS: &str = "conformance/not-played.yaml";
+
+/// Plays everything that is not listed. Fails if one case is bad, or if the counts are not those of the table.
+/// `is_real`: the real program is played, not the stand-in.
+pub fn play(program: &str, is_real: bool, player: &Player<'_>) {
     let list = NotPlayed::read();
-    let reasons = list.of(program);
+    let reasons = list.of(program, is_real);
     let only = std::env::var("CONFORMANCE_CASE").ok();
     let names = recording::names(program);
     let queue: Vec<String> = names
@@ -51,11 +58,27 @@ pub fn play(program: &str, player: &Player<'_>) {
         }
     });
     let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report(program, &results, &list);
+    report(program, &results, &reasons, &list);
+    // With a real program, what can be played depends on the machine.
+    if !is_real && only.is_none() {
+        coverage::check(&format!("recordings/{program}/coverage.yaml"), REASONS, &count(&results, &reasons));
+    }
 }
 
-fn report(program: &str, results: &BTreeMap<String, Played>, list: &NotPlayed) {
-    let reasons = list.of(program);
+/// Counts by what the names of the recordings begin with. All results are good.
+fn count(results: &BTreeMap<String, Played>, reasons: &BTreeMap<String, String>) -> Table {
+    let mut table = Table::new();
+    let group = |name: &str| name.split('_').next().unwrap_or(name).to_owned();
+    for name in results.keys() {
+        table.entry(group(name)).or_default().passed();
+    }
+    for name in reasons.keys() {
+        table.entry(group(name)).or_default().not_played();
+    }
+    table
+}
+
+fn report(program: &str, results: &BTreeMap<String, Played>, reasons: &BTreeMap<String, String>, list: &NotPlayed) {
     println!("\n{program}");
     let mut good = 0;
     let mut impossible = 0;

@@ -87,7 +87,10 @@ fn reads(case: &Recording) -> Vec<Vec<String>> {
         }
     }
     for (files, count) in starts.iter_mut().zip(counts) {
-        files.resize_with(count, || "canary.txt".to_owned());
+        // One reading makes several alerts if Falco tries all rules.
+        let alerts_each = if case.name == "rule_matching_all" { 2 } else { 1 };
+        files.truncate(count);
+        files.resize_with(count / alerts_each, || "canary.txt".to_owned());
     }
     let in_steps = case.items("signals_or_steps").iter().filter(|step| steps::reads_by_itself(step)).count();
     let first = &mut starts[0];

@@ -30,12 +30,17 @@ pub struct World {
     pub sinks: Vec<(&'static str, Sink)>,
     /// The socket that stands for `/dev/log`.
     pub syslog: UnixDatagram,
+    /// The kernel does not let the probe in.
+    pub without_probe: bool,
     folder: TempDir,
     _taken: Vec<TcpListener>,
 }
 
 /// Cases in which another program has the port.
-const BUSY: &[&str] = &["dryrun_port_busy", "webserver_port_busy"];
+const BUSY: &[&str] = &["dryrun_port_busy", "webserver_port_busy", "webserver_port_busy_modern_ebpf"];
+
+/// Cases in which the kernel does not let the probe in.
+const NO_PROBE: &[&str] = &["no_capabilities"];
 
 impl World {
     /// Builds everything and writes the files of the case.
@@ -68,9 +73,11 @@ impl World {
             authority,
             sinks,
             syslog,
+            without_probe: NO_PROBE.contains(&case.name.as_str()),
             folder,
             _taken: listeners,
         };
+        std::fs::write(world.authority.path("vmlinux"), []).expect("a new file");
         world.write_files(case);
         world
     }
@@ -78,6 +85,11 @@ impl World {
     /// The socket that stands for `/dev/log`.
     pub fn syslog_path(&self) -> PathBuf {
         self.folder.path().join("log.socket")
+    }
+
+    /// The file that stands for the types of the kernel, which the probe needs.
+    pub fn types_path(&self) -> PathBuf {
+        self.authority.path(if self.without_probe { "no-such-file" } else { "vmlinux" })
     }
 
     /// A file of the case.
@@ -139,6 +151,9 @@ fn sinks(case: &Recording, authority: &Authority) -> Vec<(&'static str, Sink)> {
             Sink::start(Manner::Redirect { status: 302, from: None, to, rest: 200 }, None)
         }
         "http_hang" | "http_hang_then_close" | "reload_while_sink_hangs" => Sink::start(Manner::Hang, None),
+        "https_to_http" => Sink::start(Manner::Deaf, None),
+        "https_wrong_name" => Sink::start(Manner::status(200), Some(authority.server_as("elsewhere", false))),
+        "http_echo_compress" => Sink::start(Manner::Answer(vec![(200, "thank you".into())]), None),
         _ if name.starts_with("https_") => {
             let mutual = name.starts_with("https_mtls");
             Sink::start(Manner::status(200), Some(authority.server(mutual)))

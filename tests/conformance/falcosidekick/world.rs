@@ -22,6 +22,8 @@ pub struct World {
     pub authority: Authority,
     /// The sink, if the case has one.
     pub sink: Option<Sink>,
+    /// The present, wherever a request names it.
+    pub now: jiff::Timestamp,
     /// A file that the program may not read.
     pub unreadable: Option<PathBuf>,
     folder: TempDir,
@@ -53,7 +55,7 @@ impl World {
         let mut places = Places::default();
         places.set("<certs>", authority.folder().display().to_string());
         places.set("<dir>", folder.path().display().to_string());
-        for placeholder in ["<port>", "<notlsport>", "<closed>", "<late>", "<u>", "<loki>"] {
+        for placeholder in ["<port>", "<notlsport>", "<closed>", "<late>", "<u>"] {
             places.set(placeholder, free_port().to_string());
         }
         let busy = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -62,13 +64,17 @@ impl World {
         if case.name == "start_port_in_use" {
             listeners.push(TcpListener::bind(("127.0.0.1", places.port("<port>"))).expect("a free port"));
         }
-        let has_sink =
-            case.text("config_yaml").contains("<s>") || case.map("env").values().any(|value| value.contains("<s>"));
-        let sink = has_sink.then(|| sink(case, &authority));
+        let has = |placeholder: &str| {
+            case.text("config_yaml").contains(placeholder)
+                || case.map("env").values().any(|value| value.contains(placeholder))
+        };
+        let sink = (has("<s>") || has("<loki>")).then(|| sink(case, &authority));
         if let Some(sink) = &sink {
-            places.set("<s>", sink.port().to_string());
+            // What Loki answered was recorded; what it made of it is not compared.
+            places.set(if has("<loki>") { "<loki>" } else { "<s>" }, sink.port().to_string());
         }
-        let mut world = Self { places, authority, sink, unreadable: None, folder, _busy: listeners };
+        let now = jiff::Timestamp::now();
+        let mut world = Self { places, authority, sink, now, unreadable: None, folder, _busy: listeners };
         world.write_files(case);
         world
     }
@@ -79,7 +85,11 @@ impl World {
             let fields = format!("{{\"a\": \"{}\"}}", "x".repeat(5 << 20));
             return SAMPLE.replace("<rule>", "Terminal shell in container").replace("<fields>", &fields);
         }
-        self.places.fill(body)
+        let soon = self.now + jiff::SignedDuration::from_hours(1);
+        let body = self.places.fill(body).replace("<now>", &self.now.to_string());
+        // The recorder replaced times that were not the present; any time near enough will do.
+        let body = body.replace("<recording time>", &soon.to_string());
+        repeated(&body)
     }
 
     /// The page with the counters, from the listener that has it.
@@ -97,6 +107,11 @@ impl World {
         for ending in ["crt", "key"] {
             self.write(&format!("server.{ending}"), &self.authority.read(&format!("foreign.{ending}")));
         }
+    }
+
+    /// Puts another authority in the place of the one that sinks are checked with.
+    pub fn replace_authority(&self, name: &str) {
+        self.write("out.crt", &self.authority.read(name));
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -132,14 +147,22 @@ impl World {
     fn pem(&self, case: &Recording, name: &str) -> String {
         let ending = name.rsplit('.').next().unwrap_or_default();
         let from = match (case.name.as_str(), name) {
-            (_, "ca.crt") => "ca",
+            (_, "ca.crt") | ("webhook_ca_replaced_good", "out.crt") => "ca",
+            ("webhook_ca_replaced_bad", "out.crt") => "otherca",
             ("tls_chain", _) => "chain",
             ("tls_leaf_only", _) => "leaf",
-            ("tls_mismatch", "server.key") => "client",
+            ("tls_mismatch", "server.key") | (_, "client.crt" | "client.key") => "client",
             _ => "server",
         };
         self.authority.read(&format!("{from}.{ending}"))
     }
+}
+
+/// Puts long texts in the place of their descriptions, such as `<600 x A>`.
+fn repeated(text: &str) -> String {
+    let pattern = Regex::new(r"<(\d+) x (.)>").expect("a good pattern");
+    let long = |found: &regex::Captures<'_>| found[2].repeat(found[1].parse().expect("a small number"));
+    pattern.replace_all(text, long).into_owned()
 }
 
 /// The event that the recorder sent, with a rule.
@@ -149,21 +172,48 @@ pub fn sample_event(rule: &str) -> String {
 
 /// Recordings tell how their sinks answered by what Falcosidekick logged.
 fn sink(case: &Recording, authority: &Authority) -> Sink {
-    let https = case.text("config_yaml").contains("https://127.0.0.1:<s>");
-    let tls = https.then(|| authority.server(case.name == "webhook_mtls"));
+    let config = case.text("config_yaml");
+    let https = config.contains("https://127.0.0.1:<s>") && case.name != "webhook_https_to_http";
+    let mutual = config.contains("mutualtls: true") || case.name == "webhook_mtls_off";
+    let tls = https.then(|| authority.server(mutual));
     let manner = match case.name.as_str() {
-        "webhook_hung" | "signal_term_in_flight" => Manner::Hang,
-        "webhook_redirect_302" => {
-            Manner::Redirect { status: 302, from: Some("/hook".into()), to: "/other".into(), rest: 204 }
-        }
-        _ => {
-            let log = case.texts("log_lines").join("\n");
-            let pattern = Regex::new(r"(?m) - (?:\w+ OK|[^\n(]*) \((\d{3})\)(?:: (.*))?$").expect("a good pattern");
-            let found = pattern.captures(&log);
-            let status = found.as_ref().and_then(|found| found[1].parse().ok()).unwrap_or(200);
-            let body = found.and_then(|found| found.get(2).map(|body| body.as_str().to_owned())).unwrap_or_default();
-            Manner::Answer(status, Vec::new(), body)
-        }
+        "webhook_https_to_http" => Manner::Plain,
+        "webhook_hung" | "signal_term_in_flight" | "signal_int_in_flight" => Manner::Hang,
+        name => match name.strip_prefix("webhook_redirect_").and_then(|status| status.parse().ok()) {
+            Some(status) => {
+                let mut paths = case.items("sink_requests").iter().filter_map(|request| request["path"].as_str());
+                let to = paths.next_back().unwrap_or_default().to_owned();
+                let rest = answers(case).last().map_or(200, |(status, _)| *status);
+                Manner::Redirect { status, from: Some("/hook".into()), to, rest }
+            }
+            None => Manner::Answer(answers(case)),
+        },
     };
     Sink::start(manner, tls)
+}
+
+/// Statuses stand in the log, and bodies behind them or, for some statuses, on standard output.
+fn answers(case: &Recording) -> Vec<(u16, String)> {
+    let log = case.texts("log_lines").join("\n");
+    let pattern = Regex::new(r"(?m) - [^\n(]* \((\d{3})\)(?:: ((?s:.*?)))?(?:\n<time>|\z)").expect("a good pattern");
+    let printed = case.texts("stdout_lines").join("\n");
+    let answer = |found: regex::Captures<'_>| {
+        let status = found[1].parse().expect("three digits");
+        (status, found.get(2).map_or_else(|| printed.clone(), |body| body.as_str().to_owned()))
+    };
+    let mut answers = Vec::new();
+    let mut rest = log.as_str();
+    // The line that ends one answer can be the beginning of the next.
+    while let Some(found) = pattern.captures(rest) {
+        rest = &rest[found.get(1).map_or(rest.len(), |status| status.end())..];
+        answers.push(answer(found));
+    }
+    // The exporters of OpenTelemetry say it in another way.
+    let exporter = Regex::new(r": (\d{3}) [A-Z][^(\n]* \(body: (.*)\)").expect("a good pattern");
+    answers
+        .extend(exporter.captures_iter(&log).map(|found| (found[1].parse().expect("three digits"), found[2].into())));
+    if answers.is_empty() {
+        answers.push((200, String::new()));
+    }
+    answers
 }

@@ -3,7 +3,8 @@
 //!
 //! Variables of its own: `FALCO_STAND_IN_WATCH` (folders to watch, default `/etc`), `FALCO_STAND_IN_OPEN_MS` (how long
 //! opening the engine takes, default 150), `FALCO_STAND_IN_ROOT` (folder that stands for `/`), `FALCO_STAND_IN_SYSLOG`
-//! (socket in the place of `/dev/log`).
+//! (socket in the place of `/dev/log`), `FALCO_STAND_IN_BTF` (file in the place of `/sys/kernel/btf/vmlinux`, without
+//! which the probe does not load).
 
 mod alert;
 mod changes;

@@ -109,15 +109,16 @@ fn start(path: Option<&Path>) -> Result<Shared, String> {
     if !address.is_empty() && address.parse::<IpAddr>().is_err() {
         log::write(Level::Fatal, "Failed to parse ListenAddress");
     }
-    let port = settings.number("listenport");
-    if port == 0 || port > 65535 {
-        log::write(Level::Fatal, "Bad listening port number");
+    for (key, words) in
+        [("listenport", "Bad listening port number"), ("tlsserver.notlsport", "Bad noTLS server port number")]
+    {
+        let port = settings.number(key);
+        if port == 0 || port > 65535 {
+            log::write(Level::Fatal, words);
+        }
     }
     for block in source.unknown_outputs() {
         log::stand_in(&format!("{block} is configured, and the stand-in does not know this output"));
-    }
-    if !settings.text("bracketreplacer").is_empty() || !settings.text("outputfieldformat").is_empty() {
-        log::stand_in("bracketreplacer and outputFieldFormat are not applied");
     }
     let additions = Additions::new(&settings);
     let metrics = Metrics::new(&settings, &additions)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -37,6 +38,8 @@ pub struct Request {
 pub struct Response {
     /// Status code.
     pub status: u16,
+    /// The words behind it.
+    pub reason: String,
     /// Headers in order, lower-case names.
     pub headers: Vec<(String, String)>,
     /// Body.
@@ -109,13 +112,16 @@ impl Connection {
         let request = build(request)?;
         let answer = self.sender.send_request(request).await.map_err(|error| from_hyper(&error))?;
         let status = answer.status().as_u16();
+        let own =
+            answer.extensions().get::<ReasonPhrase>().map(|own| String::from_utf8_lossy(own.as_bytes()).into_owned());
+        let reason = own.or_else(|| answer.status().canonical_reason().map(str::to_owned)).unwrap_or_default();
         let headers = answer
             .headers()
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
         let body = answer.into_body().collect().await.map_err(|error| from_hyper(&error))?;
-        Ok(Response { status, headers, body: body.to_bytes().to_vec() })
+        Ok(Response { status, reason, headers, body: body.to_bytes().to_vec() })
     }
 }
 

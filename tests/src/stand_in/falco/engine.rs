@@ -22,6 +22,12 @@ type Buffer = Vec<u8>;
 
 const BUFFER: usize = 64 * 1024;
 
+/// Whether the kernel describes its types. Without that the modern probe cannot be loaded.
+pub fn kernel_has_types() -> bool {
+    let given = std::env::var_os("FALCO_STAND_IN_BTF").map(PathBuf::from);
+    given.unwrap_or_else(|| on_disk(Path::new("/sys/kernel/btf/vmlinux"))).is_file()
+}
+
 /// A file that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {

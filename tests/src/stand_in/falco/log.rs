@@ -9,12 +9,14 @@ use super::priority::Priority;
 use crate::stand_in::{FALCO_PREFIX, log_lines};
 
 /// Where log lines go.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Log {
     /// `log_stderr`.
     pub stderr: bool,
     /// `log_syslog`.
     pub syslog: bool,
+    /// `log_level`: what is less severe is not logged.
+    pub level: Priority,
     /// `time_format_iso_8601`.
     pub iso_8601: bool,
 }
@@ -27,6 +29,9 @@ impl Log {
 
     /// A line of some priority.
     pub fn write(&self, priority: Priority, text: &str) {
+        if priority > self.level {
+            return;
+        }
         if self.syslog {
             for line in text.split('\n') {
                 to_syslog(priority, &format!("{FALCO_PREFIX}{line}"));

@@ -18,6 +18,8 @@ use super::{Life, VERSION};
 pub struct Counters {
     /// Events.
     pub events: AtomicU64,
+    /// Alerts that found the queue of the outputs full.
+    pub drops: AtomicU64,
     /// Matches of each rule, by its place.
     pub matches: Mutex<Vec<u64>>,
 }
@@ -202,7 +204,11 @@ impl Board {
             page.gauge("falcosecurity_falco_kernel_release_info", &[(labels[0].0, &labels[0].1)], 1);
         }
         page.gauge("falcosecurity_evt_hostname_info", &[("hostname", &host_name())], 1);
-        page.counter("falcosecurity_falco_outputs_queue_num_drops_total", &[], 0);
+        page.counter(
+            "falcosecurity_falco_outputs_queue_num_drops_total",
+            &[],
+            self.counters.drops.load(Ordering::Relaxed),
+        );
         page.gauge("falcosecurity_falco_reload_timestamp_nanoseconds", &[], self.reloaded);
         page.gauge("falcosecurity_falco_start_timestamp_nanoseconds", &[], self.started);
         page.counter("falcosecurity_falco_duration_seconds_total", &[], self.since.elapsed().as_secs());

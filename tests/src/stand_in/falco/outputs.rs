@@ -7,7 +7,7 @@ mod http;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::alert::Alert;
 use super::disk::on_disk;
 use super::log::{Log, stand_in, to_syslog};
+use super::metrics::Counters;
 use super::priority::Priority;
 use super::settings::Settings;
 use http::HttpSink;
@@ -25,6 +26,8 @@ use http::HttpSink;
 #[derive(Debug)]
 pub struct Outputs {
     sender: UnboundedSender<Job>,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
     worker: JoinHandle<()>,
     watchdog: JoinHandle<()>,
     discard: Arc<AtomicBool>,
@@ -38,12 +41,35 @@ enum Job {
     Reopen,
 }
 
+/// What waits for the worker.
+#[derive(Debug)]
+struct Queue {
+    waiting: AtomicUsize,
+    capacity: usize,
+}
+
+impl Queue {
+    /// Takes a place, if there is one. Only one task asks for places.
+    fn enter(&self) -> bool {
+        let has_room = self.capacity == 0 || self.waiting.load(Ordering::Relaxed) < self.capacity;
+        if has_room {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    fn leave(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The output that is being served, and since when.
 type Busy = Arc<Mutex<Option<(&'static str, Instant)>>>;
 
 impl Outputs {
     /// Starts the worker.
-    pub fn start(settings: &Settings, log: &Log) -> Self {
+    pub fn start(settings: &Settings, log: &Log, counters: &Arc<Counters>) -> Self {
+        let queue = Arc::new(Queue { waiting: AtomicUsize::new(0), capacity: settings.queue });
         let (sender, receiver) = unbounded_channel();
         let busy = Busy::default();
         let discard = Arc::new(AtomicBool::new(false));
@@ -52,6 +78,7 @@ impl Outputs {
             syslog: settings.syslog,
             file: settings.file.clone().map(|(path, keep_open)| FileSink { path, keep_open, open: None }),
             http: settings.http.clone().map(|http| HttpSink::new(http, settings.json)),
+            queue: Arc::clone(&queue),
             busy: Arc::clone(&busy),
             discard: Arc::clone(&discard),
             log: log.clone(),
@@ -61,6 +88,8 @@ impl Outputs {
         }
         Self {
             sender,
+            queue,
+            counters: Arc::clone(counters),
             worker: tokio::spawn(worker.run(receiver)),
             watchdog: tokio::spawn(watch(busy, settings.output_timeout, log.clone())),
             discard,
@@ -71,19 +100,28 @@ impl Outputs {
 
     /// Queues an alert.
     pub fn send(&self, alert: Alert) {
-        // The worker lives as long as this sender.
-        let _ = self.sender.send(Job::Send(alert));
+        self.push(Job::Send(alert));
     }
 
     /// Opens files again.
     pub fn reopen(&self) {
-        let _ = self.sender.send(Job::Reopen);
+        self.push(Job::Reopen);
+    }
+
+    /// What finds the queue full is gone and counted; only the first time is logged.
+    fn push(&self, job: Job) {
+        if self.queue.enter() {
+            // The worker lives as long as this sender.
+            let _ = self.sender.send(job);
+        } else if self.counters.drops.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.log.write(Priority::Error, "Outputs queue out of memory. Drop event and continue on ...");
+        }
     }
 
     /// Waits until everything is sent. What still waits behind a blocked output after the time limit is thrown away;
     /// the blocked output itself is waited for without end.
     pub async fn stop(self) {
-        let Self { sender, mut worker, watchdog, discard, timeout, log } = self;
+        let Self { sender, mut worker, watchdog, discard, timeout, log, .. } = self;
         drop(sender);
         if tokio::time::timeout(timeout, &mut worker).await.is_err() {
             log.write(Priority::Critical, "output channels still blocked, discarding all remaining notifications");
@@ -113,6 +151,7 @@ struct Worker {
     syslog: bool,
     file: Option<FileSink>,
     http: Option<HttpSink>,
+    queue: Arc<Queue>,
     busy: Busy,
     discard: Arc<AtomicBool>,
     log: Log,
@@ -124,6 +163,7 @@ impl Worker {
             file.open(&self.log);
         }
         while let Some(job) = jobs.recv().await {
+            self.queue.leave();
             if self.discard.load(Ordering::Relaxed) {
                 continue;
             }
@@ -155,11 +195,23 @@ impl Worker {
             *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = Some(("http", Instant::now()));
             let result = http.send(&alert.line).await;
             *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            if let Err(reason) = result {
-                self.log.write(Priority::Error, &format!("libcurl failed to perform call: {reason}"));
+            match result {
+                Ok(Some(answer)) => print_answer(&answer),
+                Ok(None) => {}
+                Err(reason) => {
+                    self.log.write(Priority::Error, &format!("libcurl failed to perform call: {reason}"));
+                }
             }
         }
     }
+}
+
+/// `http_output.echo`: an answer as it came, without a line end of its own.
+fn print_answer(answer: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    // A closed standard output is the starter's choice.
+    let _ = stdout.write_all(answer);
+    let _ = stdout.flush();
 }
 
 struct FileSink {

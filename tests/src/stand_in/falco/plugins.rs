@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::disk::on_disk;
+use super::schema::as_switch;
 use super::settings::PluginConfig;
 
 /// A plugin that counts as loaded.
@@ -54,6 +55,26 @@ pub fn load(config: &PluginConfig) -> Result<Plugin, String> {
         version: declared_version(&config.library).or(known).unwrap_or_else(|| "0.0.0".into()),
         source: (config.name == "k8saudit").then_some("k8s_audit"),
     })
+}
+
+/// Types of the settings of the container plugin that a charm may want to write.
+const CONTAINER_SETTINGS: &[(&str, Fits)] =
+    &[("label_max_len", |text| text.parse::<u64>().is_ok()), ("with_size", |text| as_switch(text).is_some())];
+
+/// Whether a text is a value of some type.
+type Fits = fn(&str) -> bool;
+
+/// Looks at what is given to a plugin. The error is the text of Falco's runtime error.
+pub fn check_init(config: &PluginConfig) -> Result<(), String> {
+    let PluginConfig { name, init, .. } = config;
+    for (key, fits) in CONTAINER_SETTINGS {
+        let value = init.iter().find(|(other, _)| name == "container" && other == key).map(|(_, value)| value);
+        if value.is_some_and(|value| !value.text().is_some_and(fits)) {
+            let words = "Value type not permitted by 'type' constraint.";
+            return Err(format!("error in plugin {name} init config: In <root>[{key}], {words}"));
+        }
+    }
+    Ok(())
 }
 
 /// What the log says after a plugin was loaded.

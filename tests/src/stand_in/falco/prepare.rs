@@ -108,7 +108,12 @@ fn read_base(line: &CommandLine, again: bool) -> Result<Base, Stop> {
         failure.error
     })?;
     let settings = Settings::read(&configuration, Path::new(PLUGIN_FOLDER))?;
-    let log = Log { stderr: settings.log_stderr, syslog: settings.log_syslog, iso_8601: settings.iso_8601 };
+    let log = Log {
+        stderr: settings.log_stderr,
+        syslog: settings.log_syslog,
+        level: settings.log_level,
+        iso_8601: settings.iso_8601,
+    };
     log.info(&format!("Falco version: {VERSION} ({})", std::env::consts::ARCH));
     log.info("Falco initialized with configuration files:");
     for (path, schema) in &configuration.files {
@@ -123,8 +128,13 @@ fn read_base(line: &CommandLine, again: bool) -> Result<Base, Stop> {
         let plugin = plugins::load(config).map_err(|error| Stop::Runtime(log.clone(), error))?;
         // Whoever asks for the list of plugins is not told twice.
         let lines = if line.task == Task::ListPlugins { Vec::new() } else { plugins::log_lines(config, &plugin) };
-        for line in lines {
-            log.info(&line);
+        let (own, engines) = lines.split_at(lines.len().min(1));
+        for line in own {
+            log.info(line);
+        }
+        plugins::check_init(config).map_err(|error| Stop::Runtime(log.clone(), error))?;
+        for line in engines {
+            log.info(line);
         }
         loaded.push(plugin);
     }
@@ -184,7 +194,7 @@ pub fn rules(base: Base, line: &CommandLine) -> Result<Prepared, Stop> {
 
 /// What is checked and logged before the webserver starts.
 pub fn check_outputs(base: &Base) -> Result<(), Stop> {
-    let Settings { engine, buffer, .. } = &base.settings;
+    let Settings { engine, buffer_preset, .. } = &base.settings;
     if !base.settings.has_output() {
         let words = "No output configured, please make sure at least one output is configured and enabled.";
         return Err(words.to_owned().into());
@@ -193,6 +203,11 @@ pub fn check_outputs(base: &Base) -> Result<(), Stop> {
         base.log.info(&format!("Hostname value has been overridden via environment variable to: {name}"));
     }
     if *engine != Engine::NoDriver {
+        // The preset n stands for 2^(n-1) MB.
+        if !(1..=10).contains(buffer_preset) {
+            return Err("The 'buf_size_preset' value must be between '1' and '10'\n".to_owned().into());
+        }
+        let buffer = 1_u64 << (20 + buffer_preset - 1);
         let words = format!("The chosen syscall buffer dimension is: {buffer} bytes ({} MBs)", buffer >> 20);
         base.log.info(&words);
     }

@@ -152,7 +152,7 @@ impl Rules {
     pub fn load(&mut self, surroundings: &Surroundings, name: &str, content: &str) -> Report {
         let mut report = Report { name: name.to_owned(), ..Report::default() };
         let file = File { name: name.to_owned(), content: content.into() };
-        let root = match yaml::parse(content) {
+        let root = match parse(content) {
             Ok(Some(root)) => root,
             Ok(None) => return report,
             Err(error) => {
@@ -221,6 +221,21 @@ impl Rule {
         let Some(compiled) = &self.compiled else { return false };
         self.unsupported().is_none() && evaluate::matches(&compiled.expression, event)
     }
+}
+
+/// A quote that is never closed ends with the file for yaml-cpp.
+fn parse(content: &str) -> Result<Option<yaml::Node>, yaml::SyntaxError> {
+    yaml::parse(content).or_else(|error| {
+        if !error.problem.contains("found unexpected end of stream") {
+            return Err(error);
+        }
+        let close = |quote: char| {
+            let (before, inside) = content.split_at(content.rfind(quote)? + 1);
+            let inside = inside.split_whitespace().collect::<Vec<_>>().join(" ");
+            yaml::parse(&format!("{before}{inside}{quote}\n")).ok()
+        };
+        ['"', '\''].into_iter().find_map(close).ok_or(error)
+    })
 }
 
 /// The numbers of a version.

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::alert::{self, Alert};
 use super::changes::Changes;
 use super::command_line::CommandLine;
-use super::engine::{Opened, Watch};
+use super::engine::{Opened, Watch, kernel_has_types};
 use super::event::Event;
 use super::log::{Log, bare, stand_in};
 use super::metrics::{Board, Counters};
@@ -83,7 +83,7 @@ async fn session(command: &CommandLine, life: &Life, signals: &mut Signals) -> R
     {
         stand_in("metrics.output_rule or output_file is on, and the stand-in makes no snapshots");
     }
-    let outputs = Outputs::start(&prepared.base.settings, &prepared.base.log);
+    let outputs = Outputs::start(&prepared.base.settings, &prepared.base.log, &counters);
     let mut running = Running { prepared, counters, outputs, events: None };
     running.report_unsupported();
     if let Err(error) = running.open_engine().await {
@@ -166,6 +166,12 @@ impl Running {
         }
         log.info("[libs]: Trying to open the right engine!");
         match &engine {
+            Engine::ModernEbpf { .. } if !kernel_has_types() => {
+                stand_in(
+                    "the kernel has no BTF, so the probe does not load; the lines of libpman about it are left out",
+                );
+                Err("Initialization issues during scap_init".into())
+            }
             Engine::ModernEbpf { .. } => {
                 tokio::time::sleep(opening_time()).await;
                 let watch =

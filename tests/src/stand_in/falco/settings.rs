@@ -2,6 +2,7 @@
 //!
 //! A value that does not convert becomes the default of the code, which differs from the shipped file.
 
+mod check;
 mod lists;
 
 use std::net::IpAddr;
@@ -41,8 +42,14 @@ pub struct HttpOutput {
     pub authority: Option<PathBuf>,
     /// `insecure`.
     pub insecure: bool,
+    /// `ca_path`: a folder with authorities, under names made of their hashes.
+    pub authorities: PathBuf,
     /// `client_cert` and `client_key`, with `mtls`.
     pub client: Option<(PathBuf, PathBuf)>,
+    /// `echo`: the answer goes to standard output.
+    pub echo: bool,
+    /// `compress_uploads`, which asks for a compressed answer.
+    pub compress: bool,
 }
 
 /// `webserver`.
@@ -82,6 +89,8 @@ pub struct PluginConfig {
     pub name: String,
     /// `library_path`, made absolute.
     pub library: PathBuf,
+    /// `init_config`, if it is a map.
+    pub init: Vec<(String, Node)>,
 }
 
 /// One entry of `append_output`.
@@ -118,8 +127,8 @@ pub struct Selector {
 pub struct Settings {
     /// `engine`.
     pub engine: Engine,
-    /// Size of a buffer in bytes.
-    pub buffer: u64,
+    /// `buf_size_preset` of the engine.
+    pub buffer_preset: i64,
     /// `priority`.
     pub priority: Priority,
     /// `rules_files`.
@@ -160,12 +169,16 @@ pub struct Settings {
     pub webserver: Option<Webserver>,
     /// `metrics`.
     pub metrics: Option<Metrics>,
+    /// `outputs_queue.capacity`; 0 means without bound.
+    pub queue: usize,
     /// `output_timeout`.
     pub output_timeout: Duration,
     /// `log_stderr`.
     pub log_stderr: bool,
     /// `log_syslog`.
     pub log_syslog: bool,
+    /// `log_level`.
+    pub log_level: Priority,
     /// `time_format_iso_8601`.
     pub iso_8601: bool,
 }
@@ -187,9 +200,12 @@ impl Settings {
         let read = Reader { root };
         let in_file = |words: &str| format!("Error reading config file ({}): {words}", configuration.main.display());
         let engine = engine(&read).map_err(|words| in_file(&words))?;
+        check::rules_files(root).map_err(|words| in_file(&words))?;
+        check::outputs(&read).map_err(|words| in_file(&words))?;
         let http = http(&read).map_err(|words| in_file(&words))?;
         let webserver = webserver(&read).map_err(|words| in_file(&words))?;
-        check_drop_actions(root).map_err(|words| in_file(&words))?;
+        check::drops(&read).map_err(|words| in_file(&words))?;
+        check::rule_matching(&read)?;
         let word = read.text(&["priority"], "debug");
         let priority = Priority::parse(&word).ok_or_else(|| {
             format!(
@@ -198,7 +214,7 @@ impl Settings {
             )
         })?;
         Ok(Self {
-            buffer: buffer(&read, &engine),
+            buffer_preset: buffer_preset(&read, &engine),
             engine,
             priority,
             rules_files: texts(root.get("rules_files").or_else(|| root.get("rules_file"))),
@@ -224,9 +240,11 @@ impl Settings {
             http,
             webserver,
             metrics: metrics(&read),
+            queue: read.whole(&["outputs_queue", "capacity"], 0),
             output_timeout: Duration::from_millis(read.whole(&["output_timeout"], 2000)),
             log_stderr: read.switch(&["log_stderr"], false),
             log_syslog: read.switch(&["log_syslog"], true),
+            log_level: Priority::parse(&read.text(&["log_level"], "info")).unwrap_or(Priority::Informational),
             iso_8601: read.switch(&["time_format_iso_8601"], false),
         })
     }
@@ -270,11 +288,9 @@ fn engine(read: &Reader<'_>) -> Result<Engine, String> {
     }
 }
 
-/// The preset n stands for 2^(n-1) MB; 4 is the default.
-fn buffer(read: &Reader<'_>, engine: &Engine) -> u64 {
+fn buffer_preset(read: &Reader<'_>, engine: &Engine) -> i64 {
     let block = if *engine == Engine::Kmod { "kmod" } else { "modern_ebpf" };
-    let preset: u32 = read.whole(&["engine", block, "buf_size_preset"], 4);
-    1 << (20 + preset.clamp(1, 10) - 1)
+    read.whole(&["engine", block, "buf_size_preset"], 4)
 }
 
 fn http(read: &Reader<'_>) -> Result<Option<HttpOutput>, String> {
@@ -298,7 +314,10 @@ fn http(read: &Reader<'_>) -> Result<Option<HttpOutput>, String> {
         user_agent: read.text(&["http_output", "user_agent"], "falcosecurity/falco"),
         authority: path("ca_cert").or_else(|| path("ca_bundle")),
         insecure: read.switch(&["http_output", "insecure"], false),
+        authorities: read.text(&["http_output", "ca_path"], "/etc/ssl/certs").into(),
         client,
+        echo: read.switch(&["http_output", "echo"], false),
+        compress: read.switch(&["http_output", "compress_uploads"], false),
     }))
 }
 
@@ -334,13 +353,4 @@ fn metrics(read: &Reader<'_>) -> Option<Metrics> {
             .filter(|group| read.switch(&["metrics", &format!("{group}_enabled")], true))
             .collect(),
     })
-}
-
-fn check_drop_actions(root: &Node) -> Result<(), String> {
-    let actions = root.path(&["syscall_event_drops", "actions"]).map(Node::items).unwrap_or_default();
-    let known = |node: &Node| matches!(node.text(), Some("ignore" | "log" | "alert" | "exit"));
-    if actions.iter().all(known) {
-        return Ok(());
-    }
-    Err("available actions for syscall event drops are \"ignore\", \"log\", \"alert\", and \"exit\"".into())
 }

@@ -1,9 +1,11 @@
-//! What is added to every event before anybody looks at it: custom fields, templated fields and custom tags.
+//! What is added to every event before anybody looks at it: custom fields, templated fields and custom tags; and what is
+//! rewritten: brackets in the names of fields, and the text.
 
 use serde_json::Value;
 
 use super::event::Event;
 use super::log;
+use super::priority::Priority;
 use super::settings::Settings;
 
 /// What to add.
@@ -15,6 +17,10 @@ pub struct Additions {
     pub templates: Vec<(String, Template)>,
     /// `customtags`.
     pub tags: Vec<String>,
+    /// `bracketreplacer`, if it is set.
+    bracket: String,
+    /// `outputfieldformat`, if it is set.
+    format: String,
 }
 
 /// A template that consists of texts and of fields by name.
@@ -34,6 +40,8 @@ impl Additions {
             fields: settings.map("customfields").into_iter().collect(),
             templates: Vec::new(),
             tags: settings.list("customtags").to_vec(),
+            bracket: settings.text("bracketreplacer").to_owned(),
+            format: settings.text("outputfieldformat").to_owned(),
         };
         for (name, text) in settings.map("templatedfields") {
             match Template::parse(&text) {
@@ -57,6 +65,35 @@ impl Additions {
         }
         event.tags.extend(self.tags.iter().cloned());
         event.tags.sort();
+        if !self.bracket.is_empty() {
+            let fields = std::mem::take(&mut event.fields);
+            let plain = |name: String| name.replace(']', "").replace('[', &self.bracket);
+            event.fields = fields.into_iter().map(|(name, value)| (plain(name), value)).collect();
+        }
+        if !self.format.is_empty() {
+            event.output = self.formatted(event);
+        }
+    }
+
+    /// Falco's text begins with a time and a priority; what follows is the output of the rule. Another text stays as it
+    /// is.
+    fn formatted(&self, event: &Event) -> String {
+        let mut words = event.output.splitn(3, ' ');
+        let mut next = || words.next().unwrap_or_default();
+        let (time, priority, text) = (next(), next(), next());
+        let Some(time) = time.strip_suffix(':').filter(|_| Priority::parse(priority).is_some()) else {
+            return event.output.clone();
+        };
+        let fields: Vec<String> = self.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        [
+            ("<timestamp>", time),
+            ("<priority>", priority),
+            ("<output>", text),
+            ("<custom_fields>", &fields.join(" ")),
+            ("<tags>", &event.tags.join(",")),
+        ]
+        .iter()
+        .fold(self.format.clone(), |format, (placeholder, value)| format.replace(placeholder, value))
     }
 }
 

@@ -115,6 +115,7 @@ pub const FIELDS: &[Field] = &[
     field("talon.address", "Talon.Address", Text, Some("")),
     field("logstash.address", "Logstash.Address", Text, Some("")),
     field("logstash.port", "Logstash.Port", Uint, Some("5044")),
+    field("kubeless.port", "Kubeless.Port", Int, Some("8080")),
     field("splunk.host", "Splunk.Host", Text, Some("")),
     field("splunk.token", "Splunk.Token", Text, Some("")),
 ];

@@ -3,6 +3,7 @@
 //! Loki and Webhook are complete. The others are enabled or dropped as in Falcosidekick; an event for one of them is
 //! refused aloud, once its address has passed the checks that come before sending.
 
+mod address;
 mod client;
 mod loki;
 
@@ -172,7 +173,7 @@ fn bad_address(spec: &Spec, all: &[String], place: usize, address: &str) -> Opti
     if !schemes.iter().any(|scheme| address.contains(scheme)) {
         return Some(format!("{name} - Bad Endpoint"));
     }
-    client::parse_error(address).map(|error| format!("{name} - {error}"))
+    address::parse_error(address).map(|error| format!("{name} - {error}"))
 }
 
 /// Outputs that do not speak HTTP.

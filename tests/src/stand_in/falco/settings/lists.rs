@@ -52,7 +52,9 @@ pub fn plugins(root: &Node, folder: &Path) -> Result<Vec<PluginConfig>, String> 
             let name = item.get("name")?.text()?.to_owned();
             // Joining an absolute path replaces the folder.
             let library = folder.join(item.get("library_path")?.text()?);
-            Some(PluginConfig { name, library })
+            let init = item.get("init_config").map(Node::entries).unwrap_or_default().iter();
+            let init = init.filter_map(|(key, value)| Some((key.text()?.to_owned(), value.clone()))).collect();
+            Some(PluginConfig { name, library, init })
         })
         .collect();
     let Some(wanted) = root.get("load_plugins") else { return Ok(all) };

@@ -1,8 +1,8 @@
 //! Sending over HTTP, with the words of Falcosidekick and of Go for what goes wrong. Nothing is tried twice.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::stand_in::falcosidekick::event::Event;
-use crate::stand_in::falcosidekick::log;
+use crate::stand_in::falcosidekick::log::{self, Level};
 use crate::stand_in::falcosidekick::settings::Settings;
 use crate::stand_in::falcosidekick::source::open_error;
 use crate::stand_in::http::{self, Failure, Request, Response};
@@ -26,6 +26,7 @@ pub struct Client {
     permits: Semaphore,
     limit: String,
     announced: AtomicBool,
+    tls: OnceLock<Arc<ClientConfig>>,
 }
 
 /// A request to be made.
@@ -76,6 +77,7 @@ impl Client {
             permits: Semaphore::new(permits.unwrap_or(Semaphore::MAX_PERMITS)),
             limit: permits.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string()),
             announced: AtomicBool::new(false),
+            tls: OnceLock::new(),
         })
     }
 
@@ -102,8 +104,6 @@ impl Client {
         let name = self.name;
         let status = response.status;
         let body = String::from_utf8_lossy(&response.body).trim_end().to_owned();
-        let phrase =
-            hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).unwrap_or_default();
         let (first, second) = match status {
             200 | 201 | 202 | 204 => {
                 log::info(&format!("{name} - {method} OK ({status})"));
@@ -121,7 +121,7 @@ impl Client {
                 println!("{body}");
                 ("exceeding post rate limit (502)".to_owned(), "bad gateway".to_owned())
             }
-            _ => (format!("unexpected Response ({status})"), format!("{status} {phrase}")),
+            _ => (format!("unexpected Response ({status})"), format!("{status} {}", response.reason)),
         };
         log::error(&format!("{name} - {first}"));
         log::error(&format!("{name} - {second}"));
@@ -145,7 +145,10 @@ impl Client {
             log::stand_in(&format!("{} - the stand-in does not send to this output", self.name));
             return Err("(stand-in) nothing was sent".into());
         };
-        let tls = self.tls(settings)?.map(Arc::new);
+        if settings.switch("debug") {
+            log::write(Level::Debug, &format!("{} - payload : {}", self.name, body.trim_end()));
+        }
+        let tls = Some(self.tls(settings)?);
         let mut headers = vec![("User-Agent".to_owned(), "Falcosidekick".to_owned())];
         if let (false, Some(password)) = (url.username().is_empty(), url.password()) {
             headers.push(basic_auth(url.username(), password));
@@ -168,7 +171,11 @@ impl Client {
                     request.body.clear();
                     url = target;
                 }
-                (307 | 308, Some(target)) => url = target,
+                (307 | 308, Some(target)) => {
+                    request.headers.retain(|(name, _)| name != "Referer");
+                    request.headers.push(("Referer".to_owned(), url.to_string()));
+                    url = target;
+                }
                 _ => return Ok(response),
             }
             request.url = url.clone();
@@ -176,23 +183,35 @@ impl Client {
         Err(failed("stopped after 10 redirects"))
     }
 
-    /// TLS as configured. What cannot be read is logged for every event, and then left out.
-    fn tls(&self, settings: &Settings) -> Result<Option<ClientConfig>, String> {
+    /// TLS as configured. What cannot be read is logged for every event, and then left out; once all could be read, the
+    /// files are never looked at again.
+    fn tls(&self, settings: &Settings) -> Result<Arc<ClientConfig>, String> {
+        if let Some(made) = self.tls.get() {
+            return Ok(Arc::clone(made));
+        }
         let key = |name: &str| format!("{}.{name}", self.block);
         let mut authorities = Vec::new();
+        let mut complete = true;
         let file = settings.text("tlsclient.cacertfile");
         if !file.is_empty() {
-            authorities.extend(tls::certificates(&self.read(Path::new(file)).unwrap_or_default()));
+            let content = self.read(Path::new(file));
+            complete &= content.is_some();
+            authorities.extend(tls::certificates(&content.unwrap_or_default()));
         }
         let mut identity = None;
         if settings.switch(&key("mutualtls")) {
             identity = self.identity(settings);
-            let path = client_file(settings, "cacertfile", "ca.crt");
-            authorities.extend(tls::certificates(&std::fs::read(path).unwrap_or_default()));
+            complete &= identity.is_some();
+            // Falcosidekick gives up on the authority, too, when it has no certificate of its own.
+            if identity.is_some() {
+                let path = client_file(settings, "cacertfile", "ca.crt");
+                authorities.extend(tls::certificates(&self.read(&path).unwrap_or_default()));
+            }
         }
         let checked = settings.switch(&key("checkcert"));
         let trust = if checked { Trust::SystemAnd(authorities) } else { Trust::Everybody };
-        tls::client(trust, identity).map(Some).map_err(|error| error.to_string())
+        let made = tls::client(trust, identity).map(Arc::new).map_err(|error| error.to_string())?;
+        Ok(if complete { Arc::clone(self.tls.get_or_init(|| made)) } else { made })
     }
 
     fn identity(&self, settings: &Settings) -> Option<Identity> {
@@ -251,20 +270,4 @@ fn capital(method: &str) -> String {
     let lower = method.to_lowercase();
     let mut letters = lower.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// The error of Go's URL parser, for the mistakes that an operator makes.
-pub fn parse_error(address: &str) -> Option<String> {
-    let (_, rest) = address.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    let failed = |words: String| Some(format!("parse {address:?}: {words}"));
-    if let Some(bad) = host.chars().find(|c| c.is_whitespace() || "<>\"{}|\\^`".contains(*c)) {
-        return failed(format!("invalid character \"{bad}\" in host name"));
-    }
-    let port = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map(|(_, port)| port)?;
-    if port.chars().all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    failed(format!("invalid port \":{port}\" after host"))
 }
