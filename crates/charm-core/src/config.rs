@@ -85,6 +85,11 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// Adds those that were kept elsewhere.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Is there none?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

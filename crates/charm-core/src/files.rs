@@ -75,6 +75,13 @@ pub fn replace(place: &Path, content: &[u8], mode: u32) -> Result<()> {
     fs::rename(&beside, place).with_context(failed)
 }
 
+/// Makes a folder that only its owner may look into (0700), with its parent folders (0755).
+pub fn private_folder(place: &Path) -> Result<()> {
+    let failed = || format!("failed to make the folder {}", place.display());
+    fs::create_dir_all(place).with_context(failed)?;
+    fs::set_permissions(place, fs::Permissions::from_mode(0o700)).with_context(failed)
+}
+
 /// Makes `place` a symbolic link to `target` in one step.
 pub fn replace_link(place: &Path, target: &Path) -> Result<()> {
     let (folder, beside) = beside(place)?;

@@ -27,6 +27,17 @@ impl Status {
         Self::Active(String::new())
     }
 
+    /// The same status, saying something else.
+    #[must_use]
+    pub fn with_message(&self, message: String) -> Self {
+        match self {
+            Self::Active(_) => Self::Active(message),
+            Self::Waiting(_) => Self::Waiting(message),
+            Self::Maintenance(_) => Self::Maintenance(message),
+            Self::Blocked(_) => Self::Blocked(message),
+        }
+    }
+
     /// The worst of several: blocked, maintenance, waiting, active. The first of equals.
     pub fn worst(all: impl IntoIterator<Item = Self>) -> Option<Self> {
         // `max_by_key` takes the last of equals, hence the reversed comparison.
