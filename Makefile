@@ -29,7 +29,8 @@ test: pebble ## every test that needs neither the network nor Juju; as root also
 	$(CARGO_TEST) $(CARGO_FLAGS)
 	@if [[ $$EUID == 0 ]]; then $(MAKE) --no-print-directory test-machine; else echo 'test: this is not root: make test-machine was NOT run'; fi
 
-test-machine: ## as root: the played systemctl beside a real systemd, and the charm on a host with one
+test-machine: ## as root: the played systemctl beside a real systemd, the charm on a host with one, and repositories on a real sshd
+	@test -x /usr/sbin/sshd || { echo 'test-machine: installing openssh-server and git'; apt-get update --quiet; apt-get install --yes --quiet openssh-server git; }
 	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored
 	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
 

@@ -4,4 +4,5 @@ mod differential;
 mod falco;
 mod host;
 mod interrupt;
+mod repository;
 mod systemctl;

@@ -5,6 +5,7 @@ pub mod crash;
 pub mod demo;
 pub mod falco_distribution;
 pub mod falco_host;
+pub mod git_server;
 pub mod golden;
 pub mod hostile;
 pub mod interfaces;

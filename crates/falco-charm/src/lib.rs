@@ -11,6 +11,7 @@ pub mod facts;
 pub mod metrics;
 pub mod paths;
 pub mod render;
+pub mod repository;
 
 use std::process::ExitCode;
 

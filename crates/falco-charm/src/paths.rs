@@ -43,3 +43,6 @@ pub const PACKAGE_FILES: [&str; 4] = [
     "/usr/lib/systemd/system/falco-modern-bpf.service",
     "/usr/lib/systemd/system/falco-kmod.service",
 ];
+
+/// The repository with the operator's rules, the key to it, and nothing else.
+pub const REPOSITORY: &str = "/var/lib/juju-falco/repository";
