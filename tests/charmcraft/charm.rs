@@ -29,6 +29,8 @@ pub struct Charm {
     #[serde(default)]
     pub provides: BTreeMap<String, Endpoint>,
     pub config: Config,
+    #[serde(default)]
+    pub actions: BTreeMap<String, Action>,
     pub base: String,
     pub platforms: BTreeMap<String, Option<Value>>,
     pub parts: BTreeMap<String, Part>,
@@ -47,6 +49,24 @@ pub struct Resource {
     pub description: String,
     pub filename: Option<String>,
     pub upstream_source: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Action {
+    pub description: String,
+    #[serde(default)]
+    pub params: BTreeMap<String, Parameter>,
+    pub additional_properties: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    pub r#type: String,
+    pub description: String,
+    pub default: Option<Value>,
+    pub r#enum: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

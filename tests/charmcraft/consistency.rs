@@ -61,6 +61,25 @@ fn a_default_of_another_type_is_found() {
 }
 
 #[test]
+fn an_action_takes_no_parameter_that_it_does_not_know() {
+    for charm in Charm::all() {
+        for (name, action) in &charm.actions {
+            assert!(!action.additional_properties, "{}: {name}", charm.name);
+            for (key, parameter) in &action.params {
+                let (types, place) = (["boolean", "integer", "string"], format!("{}: {name}: {key}", charm.name));
+                assert!(types.contains(&parameter.r#type.as_str()), "{place}");
+                assert!(parameter.r#enum.is_none() || parameter.r#type == "string", "{place}");
+                assert_eq!(
+                    parameter.default.is_some(),
+                    parameter.r#type == "boolean",
+                    "{place}: only a switch has one"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn names_are_those_that_juju_takes_without_underscores() {
     let is_name = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -70,6 +89,7 @@ fn names_are_those_that_juju_takes_without_underscores() {
         let endpoints = charm.endpoints().map(|(_, name, _)| name);
         let all =
             endpoints.chain(charm.config.options.keys()).chain(charm.resources.keys()).chain(charm.containers.keys());
+        let all = all.chain(charm.actions.keys());
         for name in all {
             assert!(is_name(name), "{}: {name}", charm.name);
             assert!(

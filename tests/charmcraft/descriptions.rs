@@ -15,6 +15,13 @@ fn texts(charm: &Charm) -> Vec<(String, &str)> {
     texts.extend(
         charm.config.options.iter().map(|(name, option)| (format!("options.{name}"), option.description.as_str())),
     );
+    for (name, action) in &charm.actions {
+        texts.push((format!("actions.{name}"), action.description.as_str()));
+        let parameters = action.params.iter();
+        texts.extend(
+            parameters.map(|(key, param)| (format!("actions.{name}.params.{key}"), param.description.as_str())),
+        );
+    }
     texts
 }
 

@@ -23,6 +23,11 @@ pub trait Subject {
     /// The configuration of the workload, which is YAML.
     fn configuration(&self) -> String;
 
+    /// The places of the configuration below which an option or endpoint may add something that was not there.
+    fn adds(&self, _subject: &str) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Where the workload would take more for a command than YAML does, if there is such a place.
     fn takes_for_a_command(&self) -> Option<String> {
         None
@@ -33,8 +38,9 @@ pub trait Subject {
 ///
 /// `prepare` makes a world in which the charm has done its work, and the state of that. Each case has to leave the hook
 /// a success and the charm with a status of one short line that, unless it is active, begins with the endpoint or
-/// option. What starts the workload must not change, and at most one text of its configuration may. A password must be
-/// shown nowhere. In the end everything that is right again makes everything as it was.
+/// option. What starts the workload must not change, and at most one text of its configuration may, beside what
+/// [`Subject::adds`]; or the configuration stays what it was before, with what a case before that was good left in it. A
+/// password must be shown nowhere. In the end everything that is right again makes everything as it was.
 #[track_caller]
 pub fn run_through<S: Subject>(cases: &[Case], at_once: usize, prepare: impl Fn() -> (S, State) + Sync) {
     assert!(!cases.is_empty(), "nothing is declared that anybody could write");
@@ -62,6 +68,7 @@ fn in_one_world<S: Subject>(cases: impl Iterator<Item = Case>, prepare: impl Fn(
         if read.get(&case.place.bag()) == Some(&false) {
             continue;
         }
+        let just_before = subject.configuration();
         let run = catch_unwind(AssertUnwindSafe(|| subject.run(&event, &changed)));
         let Ok(outcome) = run else {
             problems.push(format!("{}: it could not be run", name(&case)));
@@ -73,7 +80,10 @@ fn in_one_world<S: Subject>(cases: impl Iterator<Item = Case>, prepare: impl Fn(
         if subject.starts() != starts {
             found.push(format!("what starts the workload has changed:\n{}", subject.starts()));
         }
-        found.extend(of_configuration(&before, &subject.configuration()));
+        let after = subject.configuration();
+        if after != just_before {
+            found.extend(of_configuration(&before, &after, subject.adds(case.subject())));
+        }
         found.extend(subject.takes_for_a_command().map(|place| format!("it would be taken for a command: {place}")));
         if !found.is_empty() {
             problems.push(format!("{}: {}\n{}", name(&case), found.join("; "), outcome.report()));
@@ -116,13 +126,14 @@ fn of_outcome(case: &Case, outcome: &Outcome) -> Vec<String> {
     found
 }
 
-fn of_configuration(before: &BTreeMap<String, Value>, text: &str) -> Option<String> {
+fn of_configuration(before: &BTreeMap<String, Value>, text: &str, adds: &[&str]) -> Option<String> {
     let after = match scalars(text) {
         Ok(after) => after,
         Err(error) => return Some(format!("the configuration is no YAML any more: {error}\n{text}")),
     };
-    let changed: Vec<&String> =
-        after.iter().filter(|(place, value)| before.get(*place) != Some(value)).map(|(place, _)| place).collect();
+    let is_added = |place: &str| !before.contains_key(place) && adds.iter().any(|start| place.starts_with(start));
+    let changed = after.iter().filter(|(place, value)| before.get(*place) != Some(value) && !is_added(place));
+    let changed: Vec<&String> = changed.map(|(place, _)| place).collect();
     let gone: Vec<&String> = before.keys().filter(|place| !after.contains_key(*place)).collect();
     let is_fine = gone.is_empty() && changed.len() <= 1 && changed.iter().all(|place| before.contains_key(*place));
     (!is_fine).then(|| format!("the configuration has changed at {changed:?} and lost {gone:?}:\n{text}"))
@@ -159,7 +170,7 @@ mod tests {
     fn one_text_may_change_and_nothing_else() {
         let before = scalars("{a: {b: x, c: [1, 2]}}").unwrap();
         let allowed = ["{a: {b: x, c: [1, 2]}}", "{a: {b: 'y: z', c: [1, 2]}}"];
-        assert!(allowed.iter().all(|text| of_configuration(&before, text).is_none()));
+        assert!(allowed.iter().all(|text| of_configuration(&before, text, &[]).is_none()));
         for text in [
             "{a: {b: y, c: [1, 3]}}",
             "{a: {b: x, c: [1, 2]}, d: 1}",
@@ -167,7 +178,9 @@ mod tests {
             "{a: {b: x, c: [1]}}",
             "{a: {b: x",
         ] {
-            assert!(of_configuration(&before, text).is_some(), "{text}");
+            assert!(of_configuration(&before, text, &[]).is_some(), "{text}");
         }
+        assert!(of_configuration(&before, "{a: {b: x, c: [1, 2, 3]}}", &[".a.c["]).is_none());
+        assert!(of_configuration(&before, "{a: {b: y, c: [0, 2, 3]}}", &[".a.c["]).is_some());
     }
 }
