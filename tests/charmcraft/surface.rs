@@ -43,12 +43,28 @@ fn falco_keeps_its_names() {
     assert_eq!(
         options(&charm),
         [
+            ("allow-unsafe-overrides", "boolean", Some("false".into())),
+            ("buffer-size-preset", "int", Some("4".into())),
+            ("custom-config-repo-known-hosts", "string", None),
             ("custom-config-repo-ssh-key", "secret", None),
+            ("custom-config-repo-token", "secret", None),
             ("custom-config-repository", "string", None),
+            ("default-rules", "boolean", Some("true".into())),
+            ("disabled-rules", "string", None),
+            ("drop-failed-exit", "boolean", Some("false".into())),
+            ("enabled-rules", "string", None),
+            ("engine", "string", Some("modern_ebpf".into())),
+            ("extra-labels", "string", None),
+            ("falco-config", "string", None),
+            ("memory-limit", "string", None),
             ("metrics-port", "int", Some("8765".into())),
-            ("priority", "string", Some("debug".into()))
+            ("priority", "string", Some("debug".into())),
+            ("rules", "string", None),
+            ("syslog-output", "boolean", Some("true".into())),
         ]
     );
+    let actions = ["list-rules", "reload", "rollback-rules", "show-config", "sync", "validate-rules"];
+    assert_eq!(charm.actions.keys().collect::<Vec<_>>(), actions);
     assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falco"]);
     assert!(charm.containers.is_empty());
 }

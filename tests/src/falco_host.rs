@@ -166,6 +166,12 @@ impl World for FalcoHost {
             };
             // The digest in the unit file covers the folder that stands for the root.
             let lines = text.lines().filter(|line| !line.starts_with("Environment=CHARM_CONFIG_DIGEST="));
+            // So do those by which verdicts are found.
+            let lines = lines.map(|line| {
+                line.trim_start()
+                    .strip_prefix('"')
+                    .map_or(line, |rest| rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()))
+            });
             let text: Vec<&str> = lines.collect();
             let path = path.to_string_lossy().replace(&root, "");
             end.extend([path, format!(" {mode:o} {}\n", Digest::of(text.join("\n")))]);

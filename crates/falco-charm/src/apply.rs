@@ -1,20 +1,21 @@
 //! Carrying out a plan, in one fixed order, and looking again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use charm_core::files::{self, File};
-use charm_core::process::{Command, Error};
+use anyhow::Result;
+use charm_core::files;
 use charm_core::{Hook, Status, juju, systemd};
 
-use crate::decide::{self, Candidate, Expected, Plan, Seen, ServiceAction};
+use crate::check::{self, Verdict};
+use crate::checked::Checked;
+use crate::decide::{Candidate, Expected, Keep, Plan, Seen, ServiceAction, Written};
 use crate::distribution;
 use crate::facts;
-use crate::paths::{CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, PROGRAM, UNIT, UNIT_FILE};
-use crate::render::{self, Owner};
-
-/// A dry run takes a tenth of a second with the default rules.
-const LONGEST_DRY_RUN: Duration = Duration::from_secs(60);
+use crate::generation::{self, store};
+use crate::paths::{CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, REFUSED_FILE, UNIT, UNIT_FILE};
+use crate::render::unit::{self, Owner};
+use crate::repository;
 
 /// How often Falco is looked at until it serves what it should. Its engine opens in two to four seconds; a busy machine
 /// needs more.
@@ -23,40 +24,145 @@ const LOOKS: u32 = 150;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Carries out the plan.
-pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
-    // The status is made from the rest of the plan and from what is seen.
-    let Plan { distribution, install, check, write, daemon_reload, service, expect, notes: _ } = plan;
+/// What came of a plan.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is carried out.
+    Done(Seen),
+    /// Falco said something about a candidate that changes what is to be done.
+    Learned,
+}
 
-    if let Some(tarball) = install {
+/// Carries out the plan.
+pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
+    if let (Some(tarball), Some(distribution)) = (&plan.install, &plan.distribution)
+        && !distribution::is_unpacked(hook, distribution)?
+    {
         juju::status_set(&Status::Maintenance(format!("installing Falco {}", distribution.name)))?;
         distribution::unpack(hook, tarball, distribution)?;
     }
-    if let Some(Candidate(file)) = check {
-        dry_run(hook, &distribution.path(PROGRAM), file)?;
+    if let Some(generation) = &plan.generation {
+        store::write(hook, generation)?;
     }
-    for decide::Written(file) in write {
+    if let Some(candidate) = &plan.check {
+        let verdict = judge(hook, candidate)?;
+        Checked::learn(hook, &candidate.digest, verdict)?;
+        return Ok(Outcome::Learned);
+    }
+    for Written(file) in &plan.write {
         files::replace(&hook.path(&file.path), &file.content, file.mode)?;
         tracing::info!("wrote {}", file.path);
     }
-    if *daemon_reload {
+    if plan.daemon_reload {
         systemd::daemon_reload()?;
     }
-    let seen = match service {
-        ServiceAction::Leave => Seen::Serving,
+    let seen = act(plan.service, &plan.expect).await?;
+    if seen == Seen::Serving {
+        if let Some(keep) = &plan.keep {
+            self::keep(hook, keep)?;
+        }
+        if let Some(distribution) = &plan.distribution {
+            distribution::remove_others(hook, distribution)?;
+            juju::application_version_set(distribution.version())?;
+        }
+    } else if let (Some(candidate), Some(reproach)) = (&plan.or_reject, Plan::reproach(&seen)) {
+        tracing::warn!("{reproach}");
+        Checked::learn(hook, candidate, Verdict { rejected: Some(reproach), remarks: Vec::new() })?;
+        return Ok(Outcome::Learned);
+    } else {
+        // With nothing does Falco serve: what else it was run with is not to blame.
+        Checked::forget_rejected(hook)?;
+    }
+    Ok(Outcome::Done(seen))
+}
+
+/// Has Falco judge a configuration that nothing uses yet, while what runs goes on.
+pub fn judge(hook: &Hook, candidate: &Candidate) -> Result<Verdict> {
+    let place = hook.path(CANDIDATE_FILE);
+    files::replace(&place, &candidate.config.content, candidate.config.mode)?;
+    let rules: Vec<check::RulesFile> = candidate
+        .rules
+        .iter()
+        .map(|path| check::RulesFile { path: PathBuf::from(hook.path_text(path)), shown: generation::shown(path) })
+        .collect();
+    let asked = check::Candidate {
+        program: &hook.path(&candidate.program),
+        config: &place,
+        rules: &rules,
+        selectors: &candidate.selectors,
+    };
+    let verdict = check::check(&asked);
+    files::remove(&hook.path(CANDIDATE_FOLDER))?;
+    verdict
+}
+
+/// What Falco serves is what it goes back to from now on.
+fn keep(hook: &Hook, keep: &Keep) -> Result<()> {
+    let Keep { good, links, verdicts, forget_refused } = keep;
+    for Written(file) in good {
+        files::replace(&hook.path(&file.path), &file.content, file.mode)?;
+    }
+    store::set_links(hook, links)?;
+    if *forget_refused {
+        files::remove(&hook.path(REFUSED_FILE))?;
+    }
+    Checked::keep(hook, verdicts)?;
+    store::remove_others(hook, links)
+}
+
+async fn act(service: ServiceAction, expect: &Expected) -> Result<Seen> {
+    match service {
+        ServiceAction::Leave => Ok(Seen::Serving),
         ServiceAction::Start => {
             tracing::info!("starting {UNIT}");
             systemd::enable_and_start(UNIT)?;
-            look(hook, expect).await?
+            look(expect).await
         }
-        ServiceAction::Reload => reload(hook, expect).await?,
-        ServiceAction::Restart => restart(hook, expect).await?,
-    };
-    if seen == Seen::Serving {
-        distribution::remove_others(hook, distribution)?;
-        juju::application_version_set(distribution.version())?;
+        ServiceAction::Reload => reload(expect).await,
+        ServiceAction::Restart => restart(expect).await,
     }
-    Ok(seen)
+}
+
+/// A reload, and a restart if Falco does not take it: it ignores the signal in some states, and drops its watch in
+/// others.
+async fn reload(expect: &Expected) -> Result<Seen> {
+    tracing::info!("reloading {UNIT}");
+    systemd::reload(UNIT)?;
+    match look(expect).await? {
+        Seen::NotServing(_) => {
+            tracing::warn!("{UNIT} did not take in its configuration by a reload");
+            restart(expect).await
+        }
+        seen => Ok(seen),
+    }
+}
+
+async fn restart(expect: &Expected) -> Result<Seen> {
+    tracing::info!("restarting {UNIT}");
+    systemd::restart(UNIT)?;
+    look(expect).await
+}
+
+/// Looks until Falco serves what it should, or is down, or has had its time.
+async fn look(expect: &Expected) -> Result<Seen> {
+    for _ in 0..LOOKS {
+        // Falco that ends at once was "active" for a moment, so this comes in each round, not once.
+        if !systemd::show(UNIT)?.is_running() {
+            return Ok(Seen::Down(last_words()));
+        }
+        let served = facts::served(expect.port, Duration::ZERO).await;
+        if served.is_some_and(|served| expect.is_served(&served)) {
+            return Ok(Seen::Serving);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(Seen::NotServing(last_words()))
+}
+
+/// The last words of Falco that explain why it is down.
+fn last_words() -> String {
+    check::words::last_words(&systemd::last_lines(UNIT, 30))
+        .unwrap_or_else(|| format!("no reason in the journal; see: systemctl status {UNIT}"))
 }
 
 /// Removes everything that this unit put on the host. What is gone already is no error; what belongs to somebody else
@@ -64,7 +170,7 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
 pub fn remove(hook: &Hook) -> Result<()> {
     let unit_file = hook.path(UNIT_FILE);
     if let Some(content) = files::read(&unit_file)? {
-        if render::owner_of(&content, hook) != Owner::Us {
+        if unit::owner_of(&content, hook) != Owner::Us {
             tracing::info!("{UNIT_FILE} is not ours: left as it is");
             return Ok(());
         }
@@ -74,67 +180,5 @@ pub fn remove(hook: &Hook) -> Result<()> {
     systemd::daemon_reload()?;
     files::remove(&hook.path(CONFIG_FOLDER))?;
     files::remove(&hook.path(DISTRIBUTIONS))?;
-    Ok(())
-}
-
-/// Has Falco check a configuration that nothing uses yet. What it says becomes the status, and what runs goes on.
-fn dry_run(hook: &Hook, program: &str, file: &File) -> Result<()> {
-    let candidate = hook.path(CANDIDATE_FILE);
-    files::replace(&candidate, &file.content, file.mode)?;
-    let arguments = ["-c".as_ref(), candidate.as_os_str(), "--dry-run".as_ref()];
-    let checked = Command::new(hook.path(program)).args(arguments).limit(LONGEST_DRY_RUN).run();
-    files::remove(&hook.path(CANDIDATE_FOLDER))?;
-    match checked {
-        Ok(_) => Ok(()),
-        Err(Error::Failed(command, output)) => {
-            let lines: Vec<String> = output.stderr.lines().map(str::to_owned).collect();
-            let status = Status::Blocked(format!("Falco rejects its configuration: {}", decide::last_words(&lines)));
-            Err(anyhow::Error::new(Error::Failed(command, output)).context(status))
-        }
-        Err(error) => {
-            let status = Status::Blocked(format!("Falco cannot check its configuration: {error}"));
-            Err(anyhow::Error::new(error).context(status))
-        }
-    }
-}
-
-/// A reload, and a restart if Falco does not take it: it ignores the signal in some states, and drops its watch in
-/// others.
-async fn reload(hook: &Hook, expect: &Expected) -> Result<Seen> {
-    tracing::info!("reloading {UNIT}");
-    systemd::reload(UNIT)?;
-    match look(hook, expect).await? {
-        Seen::NotServing(_) => {
-            tracing::warn!("{UNIT} did not take in its configuration by a reload");
-            restart(hook, expect).await
-        }
-        seen => Ok(seen),
-    }
-}
-
-async fn restart(hook: &Hook, expect: &Expected) -> Result<Seen> {
-    tracing::info!("restarting {UNIT}");
-    systemd::restart(UNIT)?;
-    look(hook, expect).await
-}
-
-/// Looks until Falco serves what it should, or is down, or has had its time.
-async fn look(hook: &Hook, expect: &Expected) -> Result<Seen> {
-    let rules = facts::rules_on_disk(hook, &expect.rules).context("failed to read the rules")?;
-    for _ in 0..LOOKS {
-        // Falco that ends at once was "active" for a moment, so this comes in each round, not once.
-        if !systemd::show(UNIT)?.is_running() {
-            return Ok(Seen::Down(last_words()));
-        }
-        let served = facts::served(expect.port, Duration::ZERO).await;
-        if served.is_some_and(|served| expect.is_served(&served, &rules)) {
-            return Ok(Seen::Serving);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(Seen::NotServing(last_words()))
-}
-
-fn last_words() -> String {
-    decide::last_words(&systemd::last_lines(UNIT, 30))
+    repository::forget(hook)
 }

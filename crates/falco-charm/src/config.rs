@@ -1,51 +1,145 @@
 //! The options, checked. Pure.
+//!
+//! What is wrong here keeps everything as it is. So only a value that means nothing is refused: what has to be asked of
+//! git, of Falco or of the merged overrides is told by those, and holds back no other option.
+
+mod engine;
+mod labels;
+mod memory;
+mod port;
+mod priority;
+mod rules;
+mod selector;
 
 use std::fmt;
 use std::str::FromStr;
 
 use charm_core::Status;
 use charm_core::config::{Kind, Problem, Problems, RawConfig};
-use serde::Serialize;
 
-const PRIORITY: &str = "priority";
+pub use self::engine::Engine;
+pub use self::memory::MemoryLimit;
+pub use self::port::Port;
+pub use self::priority::Priority;
+pub use self::rules::inline_rules;
+pub use self::selector::Selector;
+
+use self::engine::BufferSizePreset;
+use self::labels::Labels;
+use self::memory::Limit;
+use self::selector::Selectors;
+use crate::repository::{KNOWN_HOSTS, REPOSITORY, SSH_KEY, TOKEN, Wanted};
+
+/// The option with overrides of falco.yaml.
+pub const FALCO_CONFIG: &str = "falco-config";
+
+/// The option that lets overrides do what makes whoever writes them root.
+pub const ALLOW_UNSAFE_OVERRIDES: &str = "allow-unsafe-overrides";
+
+/// The option with rules that are not wanted.
+pub const DISABLED_RULES: &str = "disabled-rules";
+
+/// The option with rules that are wanted all the same.
+pub const ENABLED_RULES: &str = "enabled-rules";
+
+const BUFFER_SIZE_PRESET: &str = "buffer-size-preset";
+const DEFAULT_RULES: &str = "default-rules";
+const DROP_FAILED_EXIT: &str = "drop-failed-exit";
+const ENGINE: &str = "engine";
+const EXTRA_LABELS: &str = "extra-labels";
+const MEMORY_LIMIT: &str = "memory-limit";
 const METRICS_PORT: &str = "metrics-port";
-const REPOSITORY: &str = "custom-config-repository";
-const REPOSITORY_KEY: &str = "custom-config-repo-ssh-key";
-
-/// The port that Falco uses when nobody says otherwise.
-const DEFAULT_METRICS_PORT: u16 = 8765;
+const PRIORITY: &str = "priority";
+const RULES: &str = "rules";
+const SYSLOG_OUTPUT: &str = "syslog-output";
 
 /// Every option, as `charmcraft.yaml` has to declare it.
-pub const OPTIONS: [(&str, Kind); 4] =
-    [(PRIORITY, Kind::Text), (METRICS_PORT, Kind::Integer), (REPOSITORY, Kind::Text), (REPOSITORY_KEY, Kind::Secret)];
+pub const OPTIONS: [(&str, Kind); 18] = [
+    (PRIORITY, Kind::Text),
+    (METRICS_PORT, Kind::Integer),
+    (ENGINE, Kind::Text),
+    (BUFFER_SIZE_PRESET, Kind::Integer),
+    (DROP_FAILED_EXIT, Kind::Switch),
+    (SYSLOG_OUTPUT, Kind::Switch),
+    (MEMORY_LIMIT, Kind::Text),
+    (DEFAULT_RULES, Kind::Switch),
+    (RULES, Kind::Text),
+    (DISABLED_RULES, Kind::Text),
+    (ENABLED_RULES, Kind::Text),
+    (EXTRA_LABELS, Kind::Text),
+    (FALCO_CONFIG, Kind::Text),
+    (ALLOW_UNSAFE_OVERRIDES, Kind::Switch),
+    (REPOSITORY, Kind::Text),
+    (SSH_KEY, Kind::Secret),
+    (TOKEN, Kind::Secret),
+    (KNOWN_HOSTS, Kind::Text),
+];
 
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own to the operator")]
 pub struct Config {
     /// The lowest priority of a rule that is loaded.
     pub priority: Priority,
     /// Where Falco serves its metrics, on loopback.
     pub metrics_port: Port,
-    /// Options that are set and not served yet. They do not keep Falco from running.
-    pub unserved: Vec<&'static str>,
+    /// How Falco gets at the system calls.
+    pub engine: Engine,
+    /// The size of its buffers, in Falco's numbering: 1 to 10.
+    pub buffer_size_preset: u8,
+    /// Events of system calls that failed are dropped in the kernel.
+    pub drop_failed_exit: bool,
+    /// Alerts go to the system log.
+    pub syslog_output: bool,
+    /// How much memory Falco may take.
+    pub memory_limit: Option<MemoryLimit>,
+    /// The rules that come with Falco are loaded.
+    pub default_rules: bool,
+    /// Rules, not empty.
+    pub rules: Option<String>,
+    /// Rules that are off.
+    pub disabled_rules: Vec<Selector>,
+    /// Rules that are on, also when the above would turn them off.
+    pub enabled_rules: Vec<Selector>,
+    /// Fields that every alert gets.
+    pub extra_labels: Vec<(String, String)>,
+    /// Overrides of falco.yaml, not empty. They are merged, and checked, with those of the repository.
+    pub falco_config: Option<String>,
+    /// Overrides may do what makes whoever writes them root.
+    pub allow_unsafe_overrides: bool,
+    /// The repository with more rules and overrides. One whose address cannot be understood holds back nothing but itself.
+    pub repository: Option<Result<Wanted, Status>>,
 }
 
 impl Config {
     /// Checks all options. Every problem is told at once.
     pub fn parse(raw: &RawConfig) -> Result<Self, Status> {
-        let mut problems = Problems::default();
-        let priority = problems.catch(raw.get::<Priority>(PRIORITY)).flatten().unwrap_or(Priority::Debug);
-        let metrics_port =
-            problems.catch(raw.get::<Port>(METRICS_PORT)).flatten().unwrap_or(Port(DEFAULT_METRICS_PORT));
-        let is_set = |option: &&'static str| matches!(raw.get::<String>(option), Ok(Some(text)) if !text.is_empty());
-        let unserved = [REPOSITORY, REPOSITORY_KEY].into_iter().filter(is_set).collect();
-        if problems.is_empty() { Ok(Self { priority, metrics_port, unserved }) } else { Err(problems.into()) }
-    }
-
-    /// The remark about an option that is not served.
-    pub fn unserved_remark(option: &str) -> Status {
-        let text = format!("{option}: this revision does not serve it, default rules are in use; reset the option");
-        Status::Blocked(text)
+        let mut options = Options { raw, problems: Problems::default() };
+        let repository = Options { raw, problems: Problems::default() }.repository();
+        let engine = options.get::<Engine>(ENGINE).unwrap_or_default();
+        let preset = options.get::<BufferSizePreset>(BUFFER_SIZE_PRESET).unwrap_or_default();
+        let config = Self {
+            priority: options.get(PRIORITY).unwrap_or_default(),
+            metrics_port: options.get(METRICS_PORT).unwrap_or_default(),
+            engine,
+            buffer_size_preset: preset.0,
+            drop_failed_exit: options.get(DROP_FAILED_EXIT).unwrap_or(false),
+            syslog_output: options.get(SYSLOG_OUTPUT).unwrap_or(true),
+            memory_limit: options.memory_limit(engine, preset),
+            default_rules: options.get(DEFAULT_RULES).unwrap_or(true),
+            rules: options.rules(),
+            disabled_rules: options.get::<Selectors>(DISABLED_RULES).unwrap_or_default().0,
+            enabled_rules: options.get::<Selectors>(ENABLED_RULES).unwrap_or_default().0,
+            extra_labels: options.get::<Labels>(EXTRA_LABELS).unwrap_or_default().0,
+            falco_config: options.text(FALCO_CONFIG),
+            allow_unsafe_overrides: options.get(ALLOW_UNSAFE_OVERRIDES).unwrap_or(false),
+            repository: repository.clone().map(|repository| repository.map_err(Status::from)),
+        };
+        if options.problems.is_empty() {
+            return Ok(config);
+        }
+        options.problems.extend(repository.and_then(Result::err).unwrap_or_default());
+        Err(options.problems.into())
     }
 }
 
@@ -56,157 +150,50 @@ pub fn port_taken(port: Port) -> Status {
     Problem::new(METRICS_PORT, text).into()
 }
 
-/// How severe a rule is. Falco has more words for some of these; the charm takes one for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Priority {
-    /// The most severe.
-    Emergency,
-    /// Severity 1.
-    Alert,
-    /// Severity 2.
-    Critical,
-    /// Severity 3.
-    Error,
-    /// Severity 4.
-    Warning,
-    /// Severity 5.
-    Notice,
-    /// Severity 6.
-    Informational,
-    /// The least severe: every rule is loaded.
-    Debug,
+/// The options on their way, and what was wrong so far.
+struct Options<'a> {
+    raw: &'a RawConfig,
+    problems: Problems,
 }
 
-impl FromStr for Priority {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "emergency" => Self::Emergency,
-            "alert" => Self::Alert,
-            "critical" => Self::Critical,
-            "error" => Self::Error,
-            "warning" => Self::Warning,
-            "notice" => Self::Notice,
-            "informational" => Self::Informational,
-            "debug" => Self::Debug,
-            _ => {
-                return Err("is not one of emergency, alert, critical, error, warning, notice, informational, debug");
-            }
-        })
+impl Options<'_> {
+    fn get<T: FromStr<Err: fmt::Display>>(&mut self, option: &'static str) -> Option<T> {
+        self.problems.catch(self.raw.get(option)).flatten()
     }
-}
 
-/// A TCP port that a process can listen on: 1 to 65535.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Port(u16);
-
-impl Port {
-    /// The number.
-    pub fn number(self) -> u16 {
-        self.0
+    /// A text that says something.
+    fn text(&mut self, option: &'static str) -> Option<String> {
+        self.get::<String>(option).filter(|text| !text.trim().is_empty())
     }
-}
 
-impl FromStr for Port {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().ok().filter(|port| *port != 0).map(Self).ok_or("is not a port (1-65535)")
+    fn memory_limit(&mut self, engine: Engine, preset: BufferSizePreset) -> Option<MemoryLimit> {
+        let limit = self.get::<Limit>(MEMORY_LIMIT)?.0?;
+        if let Some(text) = limit.too_small_for(engine, preset) {
+            self.problems.push(Problem::new(MEMORY_LIMIT, text));
+        }
+        Some(limit)
     }
-}
 
-impl fmt::Display for Port {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
+    /// Without quoting a text of any length.
+    fn rules(&mut self) -> Option<String> {
+        let rules = inline_rules(&self.text(RULES)?).map_err(|wrong| Problem::new(RULES, wrong));
+        self.problems.catch(rules).flatten()
+    }
+
+    /// The other options about it mean nothing without the address. They may have been left over, or be there first.
+    fn repository(mut self) -> Option<Result<Wanted, Problems>> {
+        let url = self.text(REPOSITORY).and_then(|_| self.get(REPOSITORY));
+        if url.is_none() && self.problems.is_empty() {
+            return None;
+        }
+        let known_hosts = self.text(KNOWN_HOSTS).and_then(|_| self.get(KNOWN_HOSTS));
+        let (key, token) = (self.text(SSH_KEY), self.text(TOKEN));
+        match url {
+            Some(url) if self.problems.is_empty() => Some(Ok(Wanted { url, key, token, known_hosts })),
+            _ => Some(Err(self.problems)),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde::Deserialize;
-
-    use super::*;
-
-    fn parse<T: Into<serde_json::Value> + Clone>(options: &[(&str, T)]) -> Result<Config, Status> {
-        Config::parse(&options.iter().map(|(name, value)| (*name, value.clone())).collect())
-    }
-
-    #[test]
-    fn without_options_every_rule_is_loaded_and_the_usual_port_is_taken() {
-        let config = parse::<&str>(&[]).unwrap();
-        assert_eq!(config, Config { priority: Priority::Debug, metrics_port: Port(8765), unserved: Vec::new() });
-    }
-
-    #[test]
-    fn good_values_are_taken() {
-        assert_eq!(parse(&[("priority", "critical")]).unwrap().priority, Priority::Critical);
-        assert_eq!(parse(&[("metrics-port", 65535)]).unwrap().metrics_port, Port(65535));
-    }
-
-    #[test]
-    fn bad_values_block_with_the_option_the_value_and_what_is_right() {
-        for (name, value, text) in [
-            ("priority", "loud", "priority: \"loud\" is not one of emergency"),
-            ("priority", "", "priority: \"\" is not one of"),
-            ("priority", "Debug", "priority: \"Debug\" is not one of"),
-            ("metrics-port", "0", "metrics-port: \"0\" is not a port (1-65535)"),
-            ("metrics-port", "65536", "metrics-port: \"65536\" is not a port"),
-            ("metrics-port", "-1", "metrics-port: \"-1\" is not a port"),
-        ] {
-            let Err(Status::Blocked(message)) = parse(&[(name, value)]) else { panic!("{name}={value} was taken") };
-            assert!(message.starts_with(text), "{message}");
-        }
-    }
-
-    #[test]
-    fn all_bad_values_are_told_at_once() {
-        let Err(Status::Blocked(message)) = parse(&[("priority", "loud"), ("metrics-port", "no")]) else { panic!() };
-        assert!(message.contains("priority: ") && message.contains("; metrics-port: "), "{message}");
-    }
-
-    #[test]
-    fn options_that_wait_for_a_later_revision_do_not_keep_falco_from_running() {
-        let config = parse(&[("custom-config-repository", "git+ssh://git@example.com/rules")]).unwrap();
-        assert_eq!(config.unserved, ["custom-config-repository"]);
-    }
-
-    #[derive(Deserialize)]
-    struct Charmcraft {
-        config: Options,
-    }
-
-    #[derive(Deserialize)]
-    struct Options {
-        options: BTreeMap<String, Declared>,
-    }
-
-    #[derive(Deserialize)]
-    struct Declared {
-        #[serde(rename = "type")]
-        kind: String,
-        default: Option<serde_json::Value>,
-    }
-
-    #[test]
-    fn charmcraft_yaml_declares_exactly_these_options_with_these_types_and_defaults() {
-        let charmcraft: Charmcraft =
-            serde_yaml::from_str(include_str!("../../../charms/falco/charmcraft.yaml")).unwrap();
-        let declared = charmcraft.config.options;
-        let kinds: BTreeMap<&str, &str> =
-            declared.iter().map(|(name, option)| (name.as_str(), option.kind.as_str())).collect();
-        let asked = OPTIONS.map(|(name, kind)| match kind {
-            Kind::Text => (name, "string"),
-            Kind::Integer => (name, "int"),
-            Kind::Switch => (name, "boolean"),
-            Kind::Secret => (name, "secret"),
-        });
-        assert_eq!(kinds, asked.into_iter().collect());
-        let defaults = declared.into_iter().filter_map(|(name, option)| Some((name, option.default?)));
-        assert_eq!(Config::parse(&defaults.collect()), Config::parse(&RawConfig::default()));
-    }
-}
+mod tests;

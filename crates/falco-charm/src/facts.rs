@@ -1,4 +1,5 @@
-//! Everything that a decision may depend on, and reading it. Changes nothing.
+//! Everything that a decision may depend on, and reading it. Changes nothing, but for the charm's own copy of the
+//! operator's repository.
 //!
 //! What an operator or a peer got wrong is a fact, too: an error here means that the machine itself is broken.
 
@@ -13,15 +14,27 @@ use charm_core::interfaces::{DatabagError, RelationData};
 use charm_core::names::{AppName, UnitName};
 use charm_core::topology::Topology;
 use charm_core::{Event, Hook, files, http, juju, relation, systemd};
+use serde::{Deserialize, Serialize};
 
+use crate::checked::Checked;
 use crate::config::Config;
 use crate::distribution::{self, Available};
+use crate::generation::store::{self, Links};
+use crate::generation::{Generation, Id};
 use crate::metrics::Served;
-use crate::paths::{CONFIG_FILE, PACKAGE_FILES, UNIT, UNIT_FILE};
-use crate::render;
+use crate::paths::{
+    CONFIG_FILE, DEFAULT_RULES, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, PACKAGE_FILES, REFUSED_FILE, UNIT, UNIT_FILE,
+};
+use crate::render::falco_yaml;
+use crate::render::unit::{self, DIGEST_VARIABLE};
+use crate::repository::{self, Brought, Look};
 
 /// The name of this charm, which the application need not share.
 const CHARM: &str = "falco";
+
+/// The files that the charm writes whole, and their modes.
+pub const FILES: [(&str, u32); 4] =
+    [(CONFIG_FILE, 0o600), (UNIT_FILE, 0o644), (GOOD_CONFIG_FILE, 0o600), (GOOD_UNIT_FILE, 0o600)];
 
 /// How long a running Falco is given to answer before it counts as silent. It opens its engine in two to four seconds.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -37,14 +50,37 @@ pub struct Facts {
     pub config: RawConfig,
     /// The Falcosidekick on the other side, if one is related.
     pub sidekick: Option<Sidekick>,
+    /// The operator's repository, as far as it could be had.
+    pub repository: Brought,
+    /// Falco is asked to read its files again, whether something differs or not.
+    pub asked_to_reload: bool,
+    /// Falco is supposed to take whatever it would be asked about: for a plan that is only shown.
+    pub without_asking: bool,
     /// What there is to run.
     pub available: Available,
-    /// What stands in the way on this host.
+    /// What is there on this machine.
+    pub machine: Machine,
+}
+
+/// What is there on this machine. A hook that changes it looks again.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// What stands in the way.
     pub host: Host,
-    /// What is on disk of the files that the charm writes.
+    /// What is on disk of the files that the charm writes whole, by path.
     pub files: BTreeMap<&'static str, files::File>,
-    /// The rules files of the installed distribution, by name without folder.
-    pub rules: BTreeMap<String, Digest>,
+    /// The default rules of the distribution to run, once it is unpacked.
+    pub default_rules: Option<Digest>,
+    /// The rules files that the last good falco.yaml names, by name without folder.
+    pub good_rules: BTreeMap<String, Digest>,
+    /// Which generations Falco proved to serve.
+    pub links: Links,
+    /// The generations that the links name, as far as they are whole.
+    pub generations: Vec<Generation>,
+    /// What Falco said of earlier candidates.
+    pub checked: Checked,
+    /// The generation that an operator rolled back from.
+    pub refused: Option<Refused>,
     /// What systemd says.
     pub service: systemd::Unit,
     /// The digest that the running process was started with.
@@ -73,41 +109,89 @@ pub struct Host {
     pub listening: Vec<u16>,
 }
 
+/// The decision of an operator to go back from one generation to another, which holds as long as the sources still
+/// give the one that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What is not used.
+    pub refused: Id,
+    /// What is used in its place.
+    pub instead: Id,
+}
+
 /// Reads everything.
-pub async fn gather(hook: &Hook) -> Result<Facts> {
-    let config = juju::config_get()?;
-    let sidekick = sidekick(hook)?;
+pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
+    let mut facts = Facts {
+        topology: Topology::of(hook, CHARM),
+        root: hook.path_text("").trim_end_matches('/').to_owned(),
+        config: juju::config_get()?,
+        sidekick: sidekick(hook)?,
+        repository: Brought::default(),
+        asked_to_reload: false,
+        without_asking: hook.dry_run,
+        available: distribution::look(hook, may_have_a_new_tarball(hook))?,
+        machine: Machine::default(),
+    };
+    facts.machine = machine(hook, &facts).await?;
+    let host = &facts.machine.host;
+    // Neither is answered by anything that the repository could change, and the second unit of a machine shares the
+    // folders of the first.
+    if let (None, None, Ok(config)) = (&host.foreign, &host.other_unit, facts.config()) {
+        facts.repository = match config.repository.transpose() {
+            Ok(wanted) => repository::bring(hook, wanted.as_ref(), look)?,
+            Err(problem) => Brought { content: None, problem: Some(problem) },
+        };
+    }
+    Ok(facts)
+}
+
+/// Looks at the machine again, after something was done to it. What Juju said stays as it was.
+pub async fn look_again(hook: &Hook, facts: &mut Facts) -> Result<()> {
+    facts.available = distribution::look_again(hook, &facts.available)?;
+    facts.machine = machine(hook, facts).await?;
+    Ok(())
+}
+
+async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
     let service = systemd::show(UNIT)?;
-    let running = systemd::running_environment(hook, &service, render::DIGEST_VARIABLE).await?.map(Digest::from);
-    let available = distribution::look(hook, may_have_a_new_tarball(hook))?;
-    let files = [(CONFIG_FILE, 0o600), (UNIT_FILE, 0o644)].into_iter().filter_map(|(path, mode)| {
+    let running = systemd::running_environment(hook, &service, DIGEST_VARIABLE).await?.map(Digest::from);
+    let files = FILES.into_iter().filter_map(|(path, mode)| {
         let content = files::read(&hook.path(path)).transpose()?;
         Some(content.map(|content| (path, files::File { path: path.to_owned(), mode, content })))
     });
     let files = files.collect::<Result<BTreeMap<_, _>>>()?;
-    let port = files.get(CONFIG_FILE).and_then(|file| render::port_of(&file.content));
+    let port = files.get(CONFIG_FILE).and_then(|file| falco_yaml::port_of(&file.content));
     let served = match port {
         Some(port) if service.is_running() => served(port, PATIENCE).await,
         _ => None,
     };
     let mut host = host(hook, &service, files.get(UNIT_FILE))?;
-    let wanted = Config::parse(&config).ok().map(|config| config.metrics_port.number());
+    let wanted = facts.config().ok().map(|config| config.metrics_port.number());
     if !service.is_running() || port != wanted {
         // The kernel walks a large table for it, which would be half of the time of a hook that changes nothing.
         host.listening = listening_ports(hook)?;
     }
-    Ok(Facts {
-        topology: Topology::of(hook, CHARM),
-        root: hook.path_text("").trim_end_matches('/').to_owned(),
-        config,
-        sidekick,
+    let links = store::links(hook)?;
+    let mut generations = Vec::new();
+    for id in [&links.current, &links.previous].into_iter().flatten() {
+        generations.extend(store::read(hook, id)?);
+    }
+    Ok(Machine {
         host,
-        rules: match available.installed() {
-            Some(distribution) => rules_on_disk(hook, &render::rules_files(distribution))?,
+        default_rules: match facts.available.to_run() {
+            Some(distribution) => files::read(&hook.path(&distribution.path(DEFAULT_RULES)))?.map(Digest::of),
+            None => None,
+        },
+        good_rules: match files.get(GOOD_CONFIG_FILE) {
+            Some(good) => rules_on_disk(hook, &falco_yaml::rules_files_of(&good.content, &facts.root))?,
             None => BTreeMap::new(),
         },
-        available,
         files,
+        links,
+        generations,
+        checked: Checked::read(hook)?,
+        // It only holds back what the sources say. One that cannot be read is as good as none.
+        refused: files::read(&hook.path(REFUSED_FILE))?.and_then(|text| serde_json::from_slice(&text).ok()),
         service,
         running,
         served,
@@ -131,7 +215,7 @@ pub async fn served(port: u16, patience: Duration) -> Option<Served> {
 }
 
 /// The digests of rules files, by name without folder, as Falco tells them.
-pub fn rules_on_disk(hook: &Hook, paths: &[String]) -> Result<BTreeMap<String, Digest>> {
+fn rules_on_disk(hook: &Hook, paths: &[String]) -> Result<BTreeMap<String, Digest>> {
     let mut rules = BTreeMap::new();
     for path in paths {
         if let Some(content) = files::read(&hook.path(path))? {
@@ -154,10 +238,10 @@ fn may_have_a_new_tarball(hook: &Hook) -> bool {
 
 fn host(hook: &Hook, service: &systemd::Unit, unit_file: Option<&files::File>) -> Result<Host> {
     let mut host = Host::default();
-    match unit_file.map(|file| render::owner_of(&file.content, hook)) {
-        Some(render::Owner::Us) | None => {}
-        Some(render::Owner::Unit(unit)) => host.other_unit = Some(unit),
-        Some(render::Owner::Foreign) => host.foreign = Some(UNIT_FILE.to_owned()),
+    match unit_file.map(|file| unit::owner_of(&file.content, hook)) {
+        Some(unit::Owner::Us) | None => {}
+        Some(unit::Owner::Unit(unit)) => host.other_unit = Some(unit),
+        Some(unit::Owner::Foreign) => host.foreign = Some(UNIT_FILE.to_owned()),
     }
     if host.foreign.is_none() && host.other_unit.is_none() {
         for path in PACKAGE_FILES {

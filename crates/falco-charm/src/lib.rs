@@ -3,20 +3,29 @@
 //! One hook is one pass of data through three functions, [`facts::gather`], [`decide::decide`] and [`apply::apply`].
 //! Each may do what its module says, and nothing else.
 
+pub mod actions;
 pub mod apply;
+pub mod check;
+pub mod checked;
 pub mod config;
 pub mod decide;
 pub mod distribution;
 pub mod facts;
+pub mod generation;
 pub mod metrics;
+pub mod overrides;
 pub mod paths;
 pub mod render;
 pub mod repository;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use charm_core::{Event, Hook, Status};
+
+use self::apply::Outcome;
+use self::facts::Facts;
+use self::repository::Look;
 
 /// Runs one hook or action, and exits as Juju expects it.
 pub fn main() -> ExitCode {
@@ -25,18 +34,37 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(hook: Hook) -> Result<Option<Status>> {
     match &hook.event {
-        Event::Reconcile(_) => reconcile(&hook).await,
+        Event::Reconcile(name) => reconcile(&hook, look_of(name)).await,
         Event::Remove => apply::remove(&hook).map(|()| None),
-        Event::Action(name) => bail!("this charm has no action {name}"),
+        Event::Action(name) => actions::run(&hook, name).await.map(|()| None),
     }
 }
 
-async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
-    let facts = facts::gather(hook).await?; // reads everything, changes nothing
-    let plan = decide::decide(&facts)?; // pure
+async fn reconcile(hook: &Hook, look: Look) -> Result<Option<Status>> {
+    let facts = facts::gather(hook, look).await?; // reads everything, changes nothing
     if hook.dry_run {
-        return charm_core::run::print_plan(&plan).map(|()| None);
+        return charm_core::run::print_plan(&decide::decide(&facts)?).map(|()| None);
     }
-    let seen = apply::apply(hook, &plan).await?; // changes what differs, then looks again
-    Ok(Some(plan.status(&seen)))
+    carry_out(hook, facts).await.map(Some)
+}
+
+/// Decides and applies until Falco has nothing more to say that changes what is to be done. Each time it says something
+/// new about one of at most three candidates, so this ends.
+async fn carry_out(hook: &Hook, mut facts: Facts) -> Result<Status> {
+    loop {
+        let plan = decide::decide(&facts)?; // pure
+        match apply::apply(hook, &plan).await? {
+            Outcome::Done(seen) => return Ok(plan.status(&seen)), // from what is really there
+            Outcome::Learned => facts::look_again(hook, &mut facts).await?,
+        }
+    }
+}
+
+/// When the operator's repository is looked at: when an option or a secret may have changed, and from time to time.
+/// Relations change too often for it.
+fn look_of(event: &str) -> Look {
+    match event {
+        "install" | "upgrade-charm" | "start" | "config-changed" | "secret-changed" | "update-status" => Look::Remote,
+        _ => Look::Stored,
+    }
 }

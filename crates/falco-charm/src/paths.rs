@@ -21,6 +21,21 @@ pub const CANDIDATE_FILE: &str = "/etc/juju-falco/candidate/falco.yaml";
 /// The folder of the candidate.
 pub const CANDIDATE_FOLDER: &str = "/etc/juju-falco/candidate";
 
+/// The last configuration that Falco proved to serve.
+pub const GOOD_CONFIG_FILE: &str = "/etc/juju-falco/good/falco.yaml";
+
+/// The unit file that it was served with.
+pub const GOOD_UNIT_FILE: &str = "/etc/juju-falco/good/falco.service";
+
+/// One folder for each generation of the operator's rules and overrides.
+pub const GENERATIONS: &str = "/etc/juju-falco/generations";
+
+/// What Falco said of the candidates it was asked about last.
+pub const CHECKED_FILE: &str = "/etc/juju-falco/checked.json";
+
+/// The generation that an operator rolled back from.
+pub const REFUSED_FILE: &str = "/etc/juju-falco/refused.json";
+
 /// One folder for each installed distribution.
 pub const DISTRIBUTIONS: &str = "/opt/juju-falco";
 

@@ -31,15 +31,6 @@ fn a_bad_option_blocks_and_falco_goes_on() {
 }
 
 #[test]
-fn options_of_a_later_revision_block_by_name_and_falco_runs_with_its_default_rules() {
-    let (host, state) = settled();
-    let state = run(&host, &Event::config_changed(), &state.config("custom-config-repository", "git+ssh://git@h/r"));
-    assert_eq!(state.unit_status.name, "blocked");
-    assert!(state.unit_status.message.starts_with("custom-config-repository: "), "{}", state.unit_status);
-    assert!(host.machine.is_active(UNIT));
-}
-
-#[test]
 fn another_metrics_port_is_taken_in_and_one_that_is_taken_blocks_first() {
     let (host, state) = settled();
     let (free, taken) = (charm_tests::ports::free_port(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());

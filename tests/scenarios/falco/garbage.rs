@@ -26,6 +26,16 @@ impl Subject for Host {
     }
 
     /// Falco puts a variable of its environment in the place of `${NAME}`, unless the dollar is doubled.
+    fn adds(&self, option: &str) -> &'static [&'static str] {
+        match option {
+            "disabled-rules" | "enabled-rules" => &[".rules["],
+            "extra-labels" => &[".append_output[1].extra_fields["],
+            "falco-config" => &["."],
+            "rules" => &[".rules_files["],
+            _ => &[],
+        }
+    }
+
     fn takes_for_a_command(&self) -> Option<String> {
         let text = self.configuration();
         text.lines().find(|line| line.replace("$${", "").contains("${")).map(str::to_owned)

@@ -1,5 +1,7 @@
 //! The falco charm on a machine: whole hooks around the compiled charm, with a real process as Falco.
 
+mod actions;
+mod check;
 mod config;
 mod distribution;
 mod garbage;
@@ -8,4 +10,5 @@ mod http_endpoint;
 mod interrupt;
 mod lifecycle;
 mod restarts;
+mod rules;
 mod world;

@@ -15,8 +15,10 @@ use falco_charm::config::Config;
 use falco_charm::decide::{Seen, decide};
 use falco_charm::distribution::{Available, Distribution};
 use falco_charm::facts::Facts;
+use falco_charm::generation::Generation;
 use falco_charm::paths::{CONFIG_FILE, DISTRIBUTIONS, UNIT_FILE};
-use falco_charm::render;
+use falco_charm::render::unit::{DIGEST_VARIABLE, unit_file};
+use falco_charm::render::{Inputs, falco_yaml};
 
 use crate::situations::{Situations, replace_program};
 
@@ -35,6 +37,18 @@ fn topology(state: &State) -> Topology {
         unit: "falco/0".into(),
         charm_name: "falco".into(),
     }
+}
+
+/// What is rendered without any option, for a unit in production.
+fn with_inputs<T>(state: &State, distribution: &Distribution, render: impl FnOnce(&Inputs<'_>) -> T) -> T {
+    render(&Inputs {
+        config: &Config::parse(&RawConfig::default()).unwrap(),
+        topology: &topology(state),
+        root: "",
+        distribution,
+        generation: &Generation::default(),
+        url: None,
+    })
 }
 
 /// A host on which the charm was installed, from this state.
@@ -71,9 +85,8 @@ fn falco_yaml_with_a_url() {
 /// No hook would leave it: the default rules need the plugin. It is for distributions with rules of their own.
 #[test]
 fn falco_yaml_without_the_container_plugin() {
-    let config = Config::parse(&RawConfig::default()).unwrap();
     let bare = Distribution { container_plugin: false, ..distribution() };
-    let text = render::falco_yaml(&config, &topology(&State::default()), "", &bare, None);
+    let text = with_inputs(&State::default(), &bare, falco_yaml::falco_yaml);
     assert_golden("falco/falco-without-container-plugin.yaml", &text);
 }
 
@@ -81,10 +94,10 @@ fn falco_yaml_without_the_container_plugin() {
 fn the_unit_file() {
     let (host, state) = installed(FalcoHost::fresh);
     // The digest on the host covers the folder that stands for the root.
-    let digest = render::unit_file(&topology(&state), "", &distribution()).1;
+    let digest = with_inputs(&state, &distribution(), |inputs| unit_file(inputs).1);
     let text = in_production(&host, UNIT_FILE);
-    let lines = text.lines().map(|line| match line.split_once(&format!("{}=", render::DIGEST_VARIABLE)) {
-        Some((before, _)) => format!("{before}{}={digest}\n", render::DIGEST_VARIABLE),
+    let lines = text.lines().map(|line| match line.split_once(&format!("{DIGEST_VARIABLE}=")) {
+        Some((before, _)) => format!("{before}{DIGEST_VARIABLE}={digest}\n"),
         None => format!("{line}\n"),
     });
     assert_golden("falco/falco.service", &lines.collect::<String>());
@@ -132,8 +145,24 @@ fn on_a_host_that_runs(list: &mut Situations, host: &FalcoHost, state: &State) {
     change("http-endpoint has published what is not JSON", &related(Some("http://sidekick:2801/")));
     change("http-endpoint has published a URL of another kind", &related(Some("\"ftp://sidekick/\"")));
     change("options are wrong", &state.clone().config("priority", "loud").config("metrics-port", 0));
-    change("an option is set that is not served yet", &state.clone().config("custom-config-repository", "git@h:r"));
+    change_rules(&mut change, state);
     in_trouble(list, host, state);
+}
+
+fn change_rules(change: &mut impl FnMut(&str, &State), state: &State) {
+    let with = |option: &str, value: &str| state.clone().config(option, value);
+    change("the address of the repository is none", &with("custom-config-repository", "git@h:r"));
+    let private = with("custom-config-repository", "git+ssh://git@github.com/example/rules");
+    change("the repository needs a key", &private);
+    let unknown = with("custom-config-repository", "git+ssh://git@git.example/rules");
+    change("the host of the repository is not known", &unknown.config("custom-config-repo-ssh-key", "secret:0"));
+    change("there would be no rule at all", &state.clone().config("default-rules", false));
+    change("an override is the charm's", &with("falco-config", "http_output: {insecure: true}"));
+    change("an override has an option of its own", &with("falco-config", "priority: error"));
+    change("an override needs allow-unsafe-overrides", &with("falco-config", "load_plugins: [json]"));
+    change("an option names a rule that does not exist", &with("disabled-rules", "No Such Rule"));
+    change("the engine sees nothing", &with("engine", "nodriver"));
+    change("the only output would be off", &state.clone().config("syslog-output", false));
 }
 
 /// With words that are not Falco's own, so that they are the same with the real one.

@@ -1,0 +1,74 @@
+//! What Falco proved to serve: what is written down of it, and what can be gone back to. Pure.
+
+use charm_core::digest::Digest;
+use charm_core::files::File;
+
+use super::sources::Chosen;
+use super::{Candidate, Expected, Keep, Written};
+use crate::facts::{Facts, Machine};
+use crate::generation::Id;
+use crate::generation::store::Links;
+use crate::paths::{CONFIG_FILE, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, UNIT_FILE};
+use crate::render::{falco_yaml, unit};
+
+/// The last pair of files that Falco proved to serve.
+pub struct Good {
+    /// Its `falco.yaml`, as it would be in use.
+    pub config: File,
+    /// Its unit file, as it would be in use.
+    pub unit: File,
+    /// The digest in that.
+    pub unit_digest: Digest,
+    /// What Falco says when it serves it.
+    pub expect: Expected,
+}
+
+impl Good {
+    /// Finds it, if it is whole.
+    pub fn of(machine: &Machine, root: &str) -> Option<Self> {
+        let (config, unit_file) = (machine.files.get(GOOD_CONFIG_FILE)?, machine.files.get(GOOD_UNIT_FILE)?);
+        let expect = Expected {
+            port: falco_yaml::port_of(&config.content)?,
+            config: Digest::of(&config.content),
+            rules: machine.good_rules.clone(),
+        };
+        // With a file of it gone it could not be served again.
+        if expect.rules.len() != falco_yaml::rules_files_of(&config.content, root).len() {
+            return None;
+        }
+        Some(Self {
+            config: File { path: CONFIG_FILE.to_owned(), ..config.clone() },
+            unit: File { path: UNIT_FILE.to_owned(), mode: 0o644, ..unit_file.clone() },
+            unit_digest: unit::digest_in(&unit_file.content)?,
+            expect,
+        })
+    }
+
+    /// Is it what the candidate would be?
+    pub fn is(&self, candidate: &Candidate) -> bool {
+        self.config == candidate.config && self.unit == candidate.unit
+    }
+}
+
+/// What is written down once the candidate serves.
+pub fn keep(facts: &Facts, candidate: &Candidate, wanted: &Candidate, chosen: &Chosen) -> Keep {
+    let machine = &facts.machine;
+    let good = [(&candidate.config, GOOD_CONFIG_FILE), (&candidate.unit, GOOD_UNIT_FILE)];
+    let good = good.map(|(file, path)| File { path: path.to_owned(), mode: 0o600, content: file.content.clone() });
+    let id: Id = candidate.generation.id();
+    let links = match &machine.links {
+        links if links.current.as_ref() == Some(&id) => links.clone(),
+        links => Links { previous: links.current.clone(), current: Some(id) },
+    };
+    Keep {
+        good: good
+            .into_iter()
+            .filter(|file| machine.files.get(file.path.as_str()) != Some(file))
+            .map(Written)
+            .collect(),
+        links,
+        // The next hook asks about the same ones.
+        verdicts: vec![wanted.digest.clone(), candidate.digest.clone()],
+        forget_refused: machine.refused.is_some() && chosen.refusal_is_over,
+    }
+}
