@@ -143,7 +143,7 @@ mod tests {
             assert!(matches_wildcard(pattern, text), "{pattern} {text}");
         }
         for (pattern, text) in
-            [("a", "A"), ("a", "ab"), ("", "a"), ("a*", "ba"), ("ab*ba", "aba"), ("*a*a*", "a"), ("a?", "ab")]
+            [("a", "A"), ("a", "ab"), ("", "a"), ("a*", "xa"), ("ax*xa", "axa"), ("*a*a*", "a"), ("a?", "ab")]
         {
             assert!(!matches_wildcard(pattern, text), "{pattern} {text}");
         }

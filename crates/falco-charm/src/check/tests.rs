@@ -197,10 +197,10 @@ fn a_selector_that_means_no_rule_is_named_with_its_option() {
         ("disabled-rules", name("Canary*")),
         ("disabled-rules", name("canary read")),
         ("enabled-rules", Selector::Tag("second".to_owned())),
-        ("enabled-rules", Selector::Tag("secon".to_owned())),
+        ("enabled-rules", Selector::Tag("secondary".to_owned())),
     ];
     let verdict = player.check(&player.rules(&["rules.yaml"]), &selectors).unwrap();
-    let expected = ["disabled-rules: \"canary read\" matches no rule", "enabled-rules: \"tag:secon\" matches no rule"];
+    let expected = ["disabled-rules: \"canary read\" matches no rule", "enabled-rules: \"tag:secondary\" matches no rule"];
     assert_eq!(verdict, Verdict { rejected: None, remarks: expected.map(str::to_owned).into() });
 
     player.play("list", &recordings()["list_rules_none"]);

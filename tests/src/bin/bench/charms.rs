@@ -16,6 +16,9 @@ use crate::launcher::Launcher;
 const LOKI: u32 = 2;
 const FALCO: u32 = 7;
 
+/// The text of 10 000 rules has 800 kB, and is in memory as an option, as a file and as what is on disk.
+const MEMORY_FOR_RULES: u64 = 32 << 20;
+
 /// The most memory of a hook is the same each time, but for a page or two.
 const RUNS_FOR_MEMORY: usize = 1;
 
@@ -26,6 +29,7 @@ pub fn falco(runs: usize) -> Result<Charm> {
         Case::steady("config-changed, nothing to do"),
         Case::steady("update-status, nothing to do"),
         Case::new("config-changed, another priority"),
+        Case::new("config-changed, 10 000 rules").with_memory(MEMORY_FOR_RULES),
     ];
     for (mode, runs) in [(Mode::Time, runs), (Mode::Memory, RUNS_FOR_MEMORY)] {
         eprintln!("falco: {mode:?}");
@@ -34,8 +38,8 @@ pub fn falco(runs: usize) -> Result<Charm> {
     Ok(Charm { name: "falco", most_hook_commands: 8, cases: cases.into() })
 }
 
-fn falco_in(mode: Mode, runs: usize, cases: &mut [Case; 4]) -> Result<()> {
-    let [first, config_changed, update_status, change] = cases;
+fn falco_in(mode: Mode, runs: usize, cases: &mut [Case; 5]) -> Result<()> {
+    let [first, config_changed, update_status, change, rules] = cases;
     let (sink, launcher) = (Sink::start(), Launcher::new(mode)?);
     let fresh = || Ok::<_, anyhow::Error>(FalcoHost::on(Machine::new()?, |context| launcher.prepare(context)));
     let add = |case: &mut Case, outcome: &Outcome| {
@@ -61,7 +65,20 @@ fn falco_in(mode: Mode, runs: usize, cases: &mut [Case; 4]) -> Result<()> {
         add(change, &outcome)?;
         state = outcome.state;
     }
+    for word in ["one", "other"].into_iter().cycle().take(runs) {
+        let outcome = host.run(&Event::config_changed(), &state.clone().config("rules", many_rules(word)));
+        add(rules, &outcome)?;
+        state = outcome.state;
+    }
     Ok(())
+}
+
+/// 10 000 rules that Falco takes.
+fn many_rules(word: &str) -> String {
+    let rule = |number| {
+        format!("- {{rule: R{number}, desc: {word}, condition: evt.type = open, output: o, priority: INFO}}\n")
+    };
+    (0..10_000).map(rule).collect()
 }
 
 /// Measures the falcosidekick-k8s charm, related to Falco and Loki.
