@@ -3,10 +3,10 @@
 //!
 //! Falco would merge files itself, but by their uppermost keys only, so that one key of `metrics` would take all the
 //! others away. Here mappings are merged key by key, anything else replaces what was there before, and `null` takes it
-//! away; three lists are added to, see [`lists`]. Later documents win.
+//! away; three lists are added to, see `lists`. Later documents win.
 //!
 //! Whoever can push to the repository writes these documents, and they end up in front of a program that runs as root.
-//! So a document is read within bounds ([`read`]), and what it may say is limited ([`refusals`]).
+//! So a document is read within bounds (`read`), and what it may say is limited (`refusals`).
 
 mod lists;
 mod merge;

@@ -15,9 +15,6 @@ mod bounds;
 /// What operators read on each recorded answer: the name of the recording, a colon, the verdict.
 const VERDICTS: &str = include_str!("tests/verdicts.txt");
 
-/// Recordings of Falco 0.44.1 that only these tests need, in the form of the others.
-const MORE: &str = include_str!("tests/more.json");
-
 const PLAYER: &str = r#"#!/bin/sh
 # A test double of Falco, which answers what lies beside it.
 folder=$(dirname "$0")
@@ -41,10 +38,7 @@ fn recordings() -> BTreeMap<String, Value> {
     let names = files::list(&folder).unwrap();
     let names = names.iter().filter_map(|file| file.strip_suffix(".json"));
     let read = |name: &str| files::read(&folder.join(format!("{name}.json"))).unwrap().unwrap();
-    let mut recordings: BTreeMap<String, Value> =
-        names.map(|name| (name.to_owned(), serde_json::from_slice(&read(name)).unwrap())).collect();
-    recordings.extend(serde_json::from_str::<BTreeMap<String, Value>>(MORE).unwrap());
-    recordings
+    names.map(|name| (name.to_owned(), serde_json::from_slice(&read(name)).unwrap())).collect()
 }
 
 /// A folder with a Falco that plays recordings back. It accepts everything until it is told otherwise.
@@ -200,7 +194,8 @@ fn a_selector_that_means_no_rule_is_named_with_its_option() {
         ("enabled-rules", Selector::Tag("secondary".to_owned())),
     ];
     let verdict = player.check(&player.rules(&["rules.yaml"]), &selectors).unwrap();
-    let expected = ["disabled-rules: \"canary read\" matches no rule", "enabled-rules: \"tag:secondary\" matches no rule"];
+    let expected =
+        ["disabled-rules: \"canary read\" matches no rule", "enabled-rules: \"tag:secondary\" matches no rule"];
     assert_eq!(verdict, Verdict { rejected: None, remarks: expected.map(str::to_owned).into() });
 
     player.play("list", &recordings()["list_rules_none"]);
