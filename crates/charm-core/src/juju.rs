@@ -145,6 +145,11 @@ pub fn secret_get(id: &str, key: &str) -> std::result::Result<Vec<u8>, Error> {
     Command::new("secret-get").args(["--format=json", "--refresh", "--", id, &format!("{key}#base64")]).run()
 }
 
+/// All values of a secret at its newest revision, as a JSON object of texts.
+pub fn secret_get_all(id: &str) -> std::result::Result<Vec<u8>, Error> {
+    Command::new("secret-get").args(["--format=json", "--refresh", "--", id]).run()
+}
+
 /// What Juju knows of a secret of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SecretInfo {

@@ -45,25 +45,48 @@ pub enum SecretError {
     NoKey,
 }
 
+/// What is in a secret, by key. Juju has put U+FFFD in the place of bytes that are no text.
+pub type Content = BTreeMap<String, Redacted<String>>;
+
+/// The newest content of a secret whose values are text, or why there is none.
+pub fn content(id: &str) -> Result<Result<Content, SecretError>> {
+    let output = match read(juju::secret_get_all(id))? {
+        Ok(output) => output,
+        Err(error) => return Ok(Err(error)),
+    };
+    // The error may not quote what it failed to read.
+    let texts: BTreeMap<String, String> =
+        serde_json::from_slice(&output).ok().context("secret-get printed no JSON object of texts")?;
+    Ok(Ok(texts.into_iter().map(|(key, value)| (key, Redacted::new(value))).collect()))
+}
+
 /// The newest content of one key of a secret, or why there is none.
 pub fn get(id: &str, key: &str) -> Result<Result<Redacted<Vec<u8>>, SecretError>> {
-    let output = match juju::secret_get(id, key) {
+    let output = match read(juju::secret_get(id, key))? {
         Ok(output) => output,
-        Err(Error::Failed(command, output)) => {
-            let said = |words| output.stderr.contains(words);
-            return match () {
-                () if said("permission denied") => Ok(Err(SecretError::NotGranted)),
-                () if said("secret key value") => Ok(Err(SecretError::NoKey)),
-                () if said("not found") || said("not valid") => Ok(Err(SecretError::NotFound)),
-                () => Err(Error::Failed(command, output).into()),
-            };
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Ok(Err(error)),
     };
     // Neither error may quote what it failed to read.
     let text: String = serde_json::from_slice(&output).ok().context("secret-get printed no JSON text")?;
     let content = STANDARD.decode(text).ok().context("secret-get printed no base64")?;
     Ok(Ok(Redacted::new(content)))
+}
+
+/// What a secret-get printed, or what of its failures is somebody's to mend.
+fn read(answer: std::result::Result<Vec<u8>, Error>) -> Result<Result<Vec<u8>, SecretError>> {
+    match answer {
+        Ok(output) => Ok(Ok(output)),
+        Err(Error::Failed(command, output)) => {
+            let said = |words| output.stderr.contains(words);
+            match () {
+                () if said("permission denied") => Ok(Err(SecretError::NotGranted)),
+                () if said("secret key value") => Ok(Err(SecretError::NoKey)),
+                () if said("not found") || said("not valid") => Ok(Err(SecretError::NotFound)),
+                () => Err(Error::Failed(command, output).into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Stores `content` as this unit's secret with this label: a new secret, or a new revision of the one there is. Juju
