@@ -87,7 +87,16 @@ fn falcosidekick_keeps_its_names() {
     );
     assert_eq!(
         options(&charm),
-        [("allow-plain-http", "boolean", Some("false".into())), ("port", "int", Some("2801".into()))]
+        [
+            ("allow-plain-http", "boolean", Some("false".into())),
+            ("custom-fields", "string", None),
+            ("custom-tags", "string", None),
+            ("minimum-priority", "string", Some("debug".into())),
+            ("outputs", "string", None),
+            ("outputs-secret", "secret", None),
+            ("port", "int", Some("2801".into())),
+            ("templated-fields", "string", None),
+        ]
     );
     assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falcosidekick-image"]);
     assert_eq!(charm.containers.keys().collect::<Vec<_>>(), ["falcosidekick"]);

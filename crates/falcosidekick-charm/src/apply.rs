@@ -14,16 +14,10 @@ use charm_core::relation::{self, Side};
 use charm_core::status::one_line;
 use charm_core::{Hook, http, juju};
 
-use crate::decide::{Plan, Publish, Seen, ServiceAction, waiting_for_pebble};
+use crate::decide::{Dropped, Expected, Plan, Publish, Seen, ServiceAction, waiting_for_pebble};
 use crate::listener::Listener;
-use crate::log::{Log, failed_start};
-use crate::names::{CHARM, CONFIG_FILE, CONTAINER, SERVICE};
-
-/// How the output is called where Falcosidekick lists those it has.
-const LOKI: &str = "Loki";
-
-/// More lines than Pebble keeps of a service.
-const ALL_LINES: u32 = 10_000;
+use crate::log::{self, ALL_LINES, Log, failed_start};
+use crate::names::{CHARM, CONTAINER, SERVICE};
 
 /// How much of what a program said is shown, in characters.
 const LONGEST_WORDS: usize = 300;
@@ -40,12 +34,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Carries out the plan. A container that goes away meanwhile is expected: what is not done now is done when it is
 /// back.
 pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
-    let Plan { write: _, layer: _, service: _, publish, open_port, close_ports, tell_version, notes: _ } = plan;
+    let Plan {
+        write: _,
+        remove: _,
+        layer: _,
+        service: _,
+        outputs: _,
+        secrets,
+        publish,
+        open_port,
+        close_ports,
+        tell_version,
+        notes: _,
+    } = plan;
     let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
         Err(error) if error.is_not_ready() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
         other => other?,
     };
-    if !matches!(seen, Seen::Serving | Seen::Stopped) {
+    let seen = without_secrets(seen, secrets.expose());
+    if !matches!(seen, Seen::Serving | Seen::Stopped | Seen::Without { nothing_left: false, .. }) {
         return Ok(seen);
     }
     for Publish { endpoint, relation, changes } in publish {
@@ -65,17 +72,34 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
 }
 
 async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(Seen, Option<String>)> {
-    let Plan { write, layer, service, publish: _, open_port: _, close_ports: _, tell_version: _, notes: _ } = plan;
+    let Plan {
+        write,
+        remove,
+        layer,
+        service,
+        outputs,
+        secrets: _,
+        publish: _,
+        open_port: _,
+        close_ports: _,
+        tell_version: _,
+        notes: _,
+    } = plan;
     if !write.is_empty() {
         pebble.write_files(write).await?;
-        tracing::info!("wrote {CONFIG_FILE}");
+        let paths: Vec<&str> = write.iter().map(|file| file.path.as_str()).collect();
+        tracing::info!("wrote {}", paths.join(", "));
+    }
+    for path in remove {
+        pebble.remove(path, false).await?;
+        tracing::info!("removed {path}");
     }
     if let Some(layer) = layer {
         pebble.add_layer(CHARM, layer).await?;
         tracing::info!("changed the plan of {SERVICE}");
     }
     match service {
-        ServiceAction::Run(listener) => run(pebble, *listener).await,
+        ServiceAction::Run(listener) => run(pebble, *listener, outputs).await,
         ServiceAction::Stop => stop(pebble).await.map(|seen| (seen, None)),
     }
 }
@@ -90,7 +114,7 @@ async fn stop(pebble: &Client) -> pebble::Result<Seen> {
     Ok(Seen::Stopped)
 }
 
-async fn run(pebble: &Client, listener: Listener) -> pebble::Result<(Seen, Option<String>)> {
+async fn run(pebble: &Client, listener: Listener, outputs: &[Expected]) -> pebble::Result<(Seen, Option<String>)> {
     if let Some(words) = start(pebble).await? {
         return Ok((Seen::Down(words), None));
     }
@@ -98,10 +122,9 @@ async fn run(pebble: &Client, listener: Listener) -> pebble::Result<(Seen, Optio
     let lines = pebble.logs(&[SERVICE], ALL_LINES).await?;
     let lines: Vec<String> = lines.into_iter().map(|line| line.message).collect();
     let log = Log::new(&lines);
-    let seen = match (answer, log.dropped(LOKI)) {
-        (Ok(()), None) => Seen::Serving,
-        (Ok(()), Some(words)) => Seen::WithoutLoki(cut(words)),
-        (Err(words), _) => {
+    let seen = match answer {
+        Ok(()) => enabled(log, outputs),
+        Err(words) => {
             let last = log.last_words().map_or_else(|| "it said nothing".to_owned(), cut);
             // Pebble watches a new process for a second. One that ends later runs and does not run by turns.
             match current(pebble).await? {
@@ -111,6 +134,33 @@ async fn run(pebble: &Client, listener: Listener) -> pebble::Result<(Seen, Optio
         }
     };
     Ok((seen, log.version().map(cut)))
+}
+
+/// Whether Falcosidekick has enabled what it has to.
+fn enabled(log: Log<'_>, outputs: &[Expected]) -> Seen {
+    let dropped = outputs.iter().filter_map(|output| {
+        let words = log.dropped(output.name, output.says)?;
+        Some(Dropped { output: output.clone(), words: cut(words) })
+    });
+    let dropped: Vec<_> = dropped.collect();
+    match dropped.len() {
+        0 => Seen::Serving,
+        count => Seen::Without { dropped, nothing_left: count == outputs.len() },
+    }
+}
+
+/// What Falcosidekick says can quote what it was told.
+fn without_secrets(seen: Seen, secrets: &[String]) -> Seen {
+    let hide = |words: String| log::without(&words, secrets);
+    match seen {
+        Seen::Serving | Seen::Stopped => seen,
+        Seen::Down(words) => Seen::Down(hide(words)),
+        Seen::NotServing(words) => Seen::NotServing(hide(words)),
+        Seen::Without { dropped, nothing_left } => {
+            let hide = |one: Dropped| Dropped { words: hide(one.words), ..one };
+            Seen::Without { dropped: dropped.into_iter().map(hide).collect(), nothing_left }
+        }
+    }
 }
 
 /// Has Pebble make the service what its plan says, and sees to it that it did. `Some`: why it does not run.

@@ -5,6 +5,9 @@ use std::str::FromStr;
 use charm_core::Status;
 use charm_core::config::{Kind, Problems, RawConfig};
 
+use crate::fields::{CUSTOM_FIELDS, CUSTOM_TAGS, TEMPLATED_FIELDS};
+use crate::outputs::{MINIMUM_PRIORITY, OUTPUTS, OUTPUTS_SECRET};
+
 const PORT: &str = "port";
 
 /// Not only read here: a status names it as well.
@@ -16,8 +19,18 @@ const DEFAULT_PORT: u16 = 2801;
 /// While Falcosidekick serves TLS, its health and metrics stay on plain HTTP, here.
 const PLAIN_PORT: u16 = 2810;
 
-/// Every option, as `charmcraft.yaml` has to declare it.
-pub const OPTIONS: [(&str, Kind); 2] = [(PORT, Kind::Integer), (ALLOW_PLAIN_HTTP, Kind::Switch)];
+/// Every option, as `charmcraft.yaml` has to declare it. Those about what is added to events and where they go are read
+/// in [`crate::sinks`].
+pub const OPTIONS: [(&str, Kind); 8] = [
+    (PORT, Kind::Integer),
+    (ALLOW_PLAIN_HTTP, Kind::Switch),
+    (CUSTOM_FIELDS, Kind::Text),
+    (CUSTOM_TAGS, Kind::Text),
+    (MINIMUM_PRIORITY, Kind::Text),
+    (OUTPUTS, Kind::Text),
+    (OUTPUTS_SECRET, Kind::Secret),
+    (TEMPLATED_FIELDS, Kind::Text),
+];
 
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! What to do about the facts. Pure: no clock, no disk, no Juju, no Pebble.
 
+mod sinks;
+
 use std::collections::BTreeMap;
 
 use charm_core::Status;
@@ -8,14 +10,19 @@ use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, loki_pus
 use charm_core::names::RelationId;
 use charm_core::pebble::{File, Layer};
 use charm_core::relation::{self, Databag};
+use charm_core::secret::Redacted;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+pub use self::sinks::{Dropped, Expected};
+use self::sinks::{expected, leave_out, note_late_outputs, remarks};
 use crate::config::{ALLOW_PLAIN_HTTP, Config};
 use crate::facts::{Container, Facts, Unusable};
 use crate::listener::Listener;
 use crate::names::{CERTIFICATES, CONFIG_FILE, CONTAINER, HTTP_ENDPOINT, INGRESS, PROGRAMS, SEND_LOKI_LOGS, SERVICE};
-use crate::render;
+use crate::outputs::{OUTPUTS, Surroundings};
+use crate::sinks::Sinks;
+use crate::{proxy, render};
 
 /// What differs from what should be, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,10 +30,17 @@ pub struct Plan {
     /// Files of the container whose content differs.
     #[serde(serialize_with = "without_content")]
     pub write: Vec<File>,
+    /// Files of the container that nobody reads any more.
+    pub remove: Vec<&'static str>,
     /// Our layer, if Pebble's plan lacks it.
     pub layer: Option<Layer>,
     /// What becomes of the service.
     pub service: ServiceAction,
+    /// The outputs that it has to have enabled.
+    pub outputs: Vec<Expected>,
+    /// Texts that are cut out of what it says.
+    #[serde(skip)]
+    pub secrets: Redacted<Vec<String>>,
     /// What is written to databags of our application once the service is as wanted.
     pub publish: Vec<Publish>,
     /// The port to open.
@@ -73,8 +87,13 @@ pub enum Seen {
     Down(String),
     /// It runs, and does not answer where it should; why.
     NotServing(String),
-    /// It answers, and passes nothing on; why.
-    WithoutLoki(String),
+    /// It answers, and lacks some of its outputs.
+    Without {
+        /// Those.
+        dropped: Vec<Dropped>,
+        /// Whether there is none left, so that alerts would be taken and lost.
+        nothing_left: bool,
+    },
 }
 
 impl Plan {
@@ -82,34 +101,53 @@ impl Plan {
     pub fn status(&self, seen: &Seen) -> Status {
         let service = match seen {
             Seen::Serving | Seen::Stopped => None,
-            Seen::Down(words) => Some(format!("{SERVICE} does not stay up: {words}")),
-            Seen::NotServing(words) => Some(format!("{SERVICE} runs, but does not answer: {words}")),
-            Seen::WithoutLoki(words) => {
-                Some(format!("{SEND_LOKI_LOGS}: Falcosidekick dropped the Loki output: {words}"))
-            }
+            Seen::Down(words) => Some(Status::Blocked(format!("{SERVICE} does not stay up: {words}"))),
+            Seen::NotServing(words) => Some(Status::Blocked(format!("{SERVICE} runs, but does not answer: {words}"))),
+            Seen::Without { dropped, nothing_left: _ } => Status::worst(dropped.iter().map(Dropped::status)),
         };
         let notes = self.notes.iter().cloned();
-        Status::worst(service.map(Status::Blocked).into_iter().chain(notes)).unwrap_or_else(Status::active)
+        Status::worst(service.into_iter().chain(notes)).unwrap_or_else(Status::active)
     }
 }
 
 /// Decides. `Err`: nothing is touched this time, what runs goes on and what is published stays.
 pub fn decide(facts: &Facts) -> Result<Plan, Status> {
-    let config = Config::parse(&facts.config)?;
+    let (config, mut sinks) = options(facts)?;
     let container = facts.container.as_ref().ok_or_else(waiting_for_pebble)?;
     let missing: Vec<String> =
-        [plain_http_problem(facts, &config), loki_problem(facts)].into_iter().flatten().collect();
-    let Some(loki) = facts.loki.as_ref().filter(|_| missing.is_empty()) else {
+        [plain_http_problem(facts, &config), loki_problem(facts, &sinks)].into_iter().flatten().collect();
+    if !missing.is_empty() {
         return Ok(stop(facts, Status::Blocked(missing.join("; "))));
-    };
-    let loki = match loki {
-        Ok(Some(loki)) => loki,
-        Ok(None) => {
+    }
+    let left_out = leave_out(&mut sinks, container);
+    if let Some(reason) = left_out.first().filter(|_| facts.loki.is_none() && sinks.outputs.is_empty()) {
+        return Ok(stop(facts, reason.clone()));
+    }
+    let loki = match &facts.loki {
+        None => None,
+        Some(Ok(Some(loki))) => Some(loki),
+        Some(Ok(None)) => {
             return Err(Status::Waiting(format!("{SEND_LOKI_LOGS}: waiting for Loki to publish its address")));
         }
-        Err(Unusable(unit, error)) => return Err(Status::Blocked(format!("{SEND_LOKI_LOGS}: {unit} {error}"))),
+        Some(Err(Unusable(unit, error))) => return Err(Status::Blocked(format!("{SEND_LOKI_LOGS}: {unit} {error}"))),
     };
-    run(facts, container, Listener::plain(config.port), loki)
+    let mut plan = run(facts, container, Listener::plain(config.port), loki, &sinks)?;
+    plan.notes.extend(left_out);
+    Ok(plan)
+}
+
+/// All options. Every problem of all of them is told at once.
+fn options(facts: &Facts) -> Result<(Config, Sinks), Status> {
+    let around = Surroundings {
+        app: &facts.topology.application,
+        loki_is_related: facts.loki.is_some(),
+        secrets: &facts.secrets,
+    };
+    match (Config::parse(&facts.config), Sinks::parse(&facts.config, &around)) {
+        (Ok(config), Ok(sinks)) => Ok((config, sinks)),
+        (Err(Status::Blocked(one)), Err(Status::Blocked(other))) => Err(Status::Blocked(format!("{one}; {other}"))),
+        (Err(status), _) | (_, Err(status)) => Err(status),
+    }
 }
 
 /// The container comes up by itself, and says so.
@@ -131,11 +169,12 @@ fn plain_http_problem(facts: &Facts, config: &Config) -> Option<String> {
     })
 }
 
-fn loki_problem(facts: &Facts) -> Option<String> {
+fn loki_problem(facts: &Facts, sinks: &Sinks) -> Option<String> {
     let app = &facts.topology.application;
-    let text =
-        format!("{SEND_LOKI_LOGS}: add a relation to Loki, for example: juju integrate {app}:{SEND_LOKI_LOGS} loki");
-    facts.loki.is_none().then_some(text)
+    let text = format!(
+        "{SEND_LOKI_LOGS}: add a relation to Loki, for example: juju integrate {app}:{SEND_LOKI_LOGS} loki; or set {OUTPUTS}"
+    );
+    (facts.loki.is_none() && sinks.outputs.is_empty()).then_some(text)
 }
 
 /// Without a place to pass alerts on to, or not allowed to receive them, Falcosidekick would take them and lose them:
@@ -144,8 +183,11 @@ fn stop(facts: &Facts, reason: Status) -> Plan {
     let nothing = |databag: &Databag| databag.iter().map(|(key, _)| (key.to_owned(), String::new())).collect();
     Plan {
         write: Vec::new(),
+        remove: Vec::new(),
         layer: None,
         service: ServiceAction::Stop,
+        outputs: Vec::new(),
+        secrets: Redacted::default(),
         publish: publish(HTTP_ENDPOINT, &facts.told_falcos, nothing),
         open_port: None,
         close_ports: facts.opened_ports.clone(),
@@ -158,15 +200,29 @@ fn run(
     facts: &Facts,
     container: &Container,
     listener: Listener,
-    loki: &loki_push_api::Provider,
+    loki: Option<&loki_push_api::Provider>,
+    sinks: &Sinks,
 ) -> Result<Plan, Status> {
     let program = container.program.as_ref().ok_or_else(|| {
         let places = PROGRAMS.join(", ");
         Status::Blocked(format!("falcosidekick-image: no Falcosidekick found in the image (looked at {places})"))
     })?;
-    let configuration = render::configuration(listener, &facts.topology, loki);
-    let layer = render::layer(listener, render::command(program, &container.config_path), &configuration);
+    let sections = sinks.outputs.sections(loki.map(|loki| &loki.url));
+    let configuration = render::configuration(listener, &facts.topology, &sinks.fields, &sections);
+    let peers: Vec<&Url> = loki.iter().map(|loki| &loki.url).collect();
+    let (proxies, proxy_remark) = proxy::environment(&facts.proxy, &peers);
+    // Under test, a folder stands in front of every path.
+    let root = container.config_path.strip_suffix(CONFIG_FILE).unwrap_or_default();
+    let mut environment = sinks.environment(root, &sections);
+    environment.extend(proxies);
+    let mut files = sinks.outputs.files();
+    let command = render::command(program, &container.config_path);
+    let mut layer = render::layer(listener, command, &configuration, &files, environment);
+    note_late_outputs(&mut layer, container);
     let layer = Some(layer).filter(|layer| !layer.is_in(&container.plan));
+    let unused = |path: &&str| !files.iter().any(|file| file.path == *path);
+    let remove = render::files_in(&container.plan).into_iter().filter(unused).collect();
+    files.retain(|file| container.files.get(&file.path) != Some(&file.content));
     let file = File {
         path: CONFIG_FILE.to_owned(),
         content: configuration.into_bytes(),
@@ -182,16 +238,27 @@ fn run(
         facts.opened_ports.iter().cloned().partition(|opened| *opened == port);
     let open_port = opened.is_empty().then_some(listener.port);
     Ok(Plan {
-        write: Some(file).into_iter().filter(|file| container.config_file.as_ref() != Some(&file.content)).collect(),
+        write: Some(file)
+            .into_iter()
+            .filter(|file| container.config_file.as_ref() != Some(&file.content))
+            .chain(files)
+            .collect(),
+        remove,
         // A hook that was interrupted has told nothing; its signs are a port that is not open and a layer that is not
         // there.
         tell_version: facts.program_may_be_new || layer.is_some() || open_port.is_some(),
         layer,
         service: ServiceAction::Run(listener),
+        outputs: expected(container, sinks, loki.is_some()),
+        secrets: Redacted::new(sinks.outputs.secret_texts()),
         publish: publications(facts, url),
         open_port,
         close_ports,
-        notes: [remark(facts), nowhere.then(waiting_for_address)].into_iter().flatten().collect(),
+        notes: [remark(facts), nowhere.then(waiting_for_address)]
+            .into_iter()
+            .flatten()
+            .chain(remarks(sinks, loki.is_some(), proxy_remark))
+            .collect(),
     })
 }
 

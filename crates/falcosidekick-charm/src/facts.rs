@@ -1,20 +1,31 @@
 //! What is there. Reads everything, changes nothing. Bad data of a user or a peer is a fact, not an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
 use charm_core::config::RawConfig;
+use charm_core::hook::Proxy;
 use charm_core::interfaces::{DatabagError, RelationData, loki_push_api};
 use charm_core::names::{RelationId, UnitName};
 use charm_core::pebble::{self, FileType, Layer};
 use charm_core::relation::{self, Databag, RemoteUnits, Side};
 use charm_core::topology::Topology;
-use charm_core::{Event, Hook, juju};
+use charm_core::{Event, Hook, juju, secret};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 
+use crate::log::{ALL_LINES, Log};
 use crate::names::{
     CERTIFICATES, CHARM, CONFIG_FILE, CONTAINER, HTTP_ENDPOINT, INGRESS, PROGRAMS, SEND_LOKI_LOGS, SERVICE,
 };
+use crate::outputs::secrets::{self, Secrets};
+use crate::outputs::{Server, Surroundings, table};
 use crate::render;
+use crate::sinks::Sinks;
+
+/// A server of the same cluster answers in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything a decision may depend on.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +36,10 @@ pub struct Facts {
     pub program_may_be_new: bool,
     /// The options.
     pub config: RawConfig,
+    /// The proxies of the model.
+    pub proxy: Proxy,
+    /// The secrets that the options name.
+    pub secrets: Secrets,
     /// `send-loki-logs`: related? usable? published?
     pub loki: Option<Result<Option<loki_push_api::Provider>, Unusable>>,
     /// What our application published on `send-loki-logs`; empty unless this is the leader.
@@ -56,6 +71,14 @@ pub struct Container {
     pub program: Option<String>,
     /// The path of the configuration file, as a command has to name it.
     pub config_path: String,
+    /// Files besides the configuration that the plan names, by path, with their content.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What Falcosidekick said; empty unless there are outputs that it drops while their server is down.
+    pub log: Vec<String>,
+    /// Outputs that it dropped, and whose server answers now.
+    pub answering: BTreeSet<&'static str>,
+    /// Outputs without whose server it would crash, and whose server does not answer now.
+    pub absent: BTreeSet<&'static str>,
 }
 
 /// Reads all of it: one hook command for most, and three requests to Pebble once the layer is ours.
@@ -69,10 +92,22 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
             unserved.push(endpoint);
         }
     }
+    let topology = Topology::of(hook, CHARM);
+    let config = juju::config_get()?;
+    let mut secrets = Secrets::new();
+    for id in secrets::wanted(&config) {
+        let content = secret::content(&id)?;
+        secrets.insert(id, content);
+    }
+    let around = Surroundings { app: &topology.application, loki_is_related: !loki.is_empty(), secrets: &secrets };
+    let late = Sinks::parse(&config, &around).map(|sinks| sinks.outputs.late()).unwrap_or_default();
+    let container = match container(&hook.container(CONTAINER)?, &late).await {
+        Err(error) if error.is_not_ready() => None,
+        other => Some(other?),
+    };
     Ok(Facts {
-        topology: Topology::of(hook, CHARM),
         program_may_be_new: program_may_be_new(&hook.event),
-        config: juju::config_get()?,
+        proxy: hook.proxy.clone(),
         told_loki: told(hook, leader, loki.iter().map(|relation| relation.id))?,
         told_falcos: told(hook, leader, falcos.iter().copied())?,
         addresses: if leader && !falcos.is_empty() {
@@ -83,10 +118,10 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         loki: published(&loki),
         unserved,
         opened_ports: juju::opened_ports()?,
-        container: match container(&hook.container(CONTAINER)?).await {
-            Err(error) if error.is_not_ready() => None,
-            other => Some(other?),
-        },
+        topology,
+        config,
+        secrets,
+        container,
     })
 }
 
@@ -119,15 +154,63 @@ fn published(relations: &[RemoteUnits]) -> Option<Result<Option<loki_push_api::P
     (!relations.is_empty()).then(|| first.transpose())
 }
 
-async fn container(pebble: &pebble::Client) -> pebble::Result<Container> {
+async fn container(pebble: &pebble::Client, late: &BTreeMap<&'static str, Server>) -> pebble::Result<Container> {
     let plan = pebble.plan().await?;
     let config_path = pebble.path(CONFIG_FILE);
+    let mut files = BTreeMap::new();
+    for path in render::files_in(&plan) {
+        if let Some(content) = pebble.read_file(path).await? {
+            files.insert(path.to_owned(), content);
+        }
+    }
+    let log = if late.is_empty() || !plan.services.contains_key(SERVICE) {
+        Vec::new()
+    } else {
+        pebble.logs(&[SERVICE], ALL_LINES).await?.into_iter().map(|line| line.message).collect()
+    };
+    let (answering, absent) = look_for(late, &log).await;
     Ok(Container {
+        answering,
+        absent,
+        files,
+        log,
         config_file: pebble.read_file(CONFIG_FILE).await?,
         program: program(pebble, &plan, &config_path).await?,
         plan,
         config_path,
     })
+}
+
+/// Of the outputs that Falcosidekick did not enable at its last start, those whose server is there now, and those
+/// without whose server it would crash and whose server is not.
+async fn look_for(
+    late: &BTreeMap<&'static str, Server>,
+    log: &[String],
+) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let log = Log::new(log);
+    let mut known: BTreeMap<&Server, bool> = BTreeMap::new();
+    let (mut answering, mut absent) = (BTreeSet::new(), BTreeSet::new());
+    for (path, server) in late {
+        let Some(block) = table::block(path) else { continue };
+        let is_enabled = log.is_enabled(block.name);
+        if is_enabled == Some(true) || is_enabled.is_none() && !block.crashes {
+            continue;
+        }
+        if !known.contains_key(server) {
+            known.insert(server, timeout(PATIENCE, is_there(server)).await.unwrap_or(false));
+        }
+        match (block.crashes, known[server]) {
+            (false, true) => drop(answering.insert(*path)),
+            (true, false) => drop(absent.insert(*path)),
+            _ => {}
+        }
+    }
+    (answering, absent)
+}
+
+async fn is_there(server: &Server) -> bool {
+    let address = (server.host.as_str(), server.port);
+    if server.is_udp { lookup_host(address).await.is_ok() } else { TcpStream::connect(address).await.is_ok() }
 }
 
 /// Looks for the program, unless the plan names it in a command of ours already.

@@ -7,10 +7,15 @@ pub mod apply;
 pub mod config;
 pub mod decide;
 pub mod facts;
+pub mod fields;
 pub mod listener;
 pub mod log;
 pub mod names;
+pub mod outputs;
+pub mod priority;
+pub mod proxy;
 pub mod render;
+pub mod sinks;
 
 use std::process::ExitCode;
 

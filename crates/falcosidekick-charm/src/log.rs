@@ -4,8 +4,13 @@
 //! Its lines are `2026/08/17 09:00:00 [INFO]  : words`, with `[ERROR] :` for errors and nothing in brackets for what
 //! ends it.
 
+/// How it writes the time.
+const TIME: &str = "2026/08/17 09:00:00";
 const VERSION: &str = "Falcosidekick version: ";
 const ENABLED_OUTPUTS: &str = "Enabled Outputs: [";
+
+/// More lines than Pebble keeps of a service.
+pub const ALL_LINES: u32 = 10_000;
 
 /// The lines since the last start, oldest first.
 #[derive(Clone, Copy, Debug)]
@@ -20,19 +25,35 @@ impl<'a> Log<'a> {
         Self(&lines[start.unwrap_or(0)..])
     }
 
+    /// The times of all starts of which there is still the first line, oldest first, as they stand there.
+    pub fn starts(lines: &'a [String]) -> Vec<&'a str> {
+        let is_start = |line: &&'a String| info(line).is_some_and(|words| words.starts_with(VERSION));
+        lines.iter().filter(is_start).filter_map(|line| line.get(..TIME.len())).collect()
+    }
+
     /// The version, if that line is still there.
     pub fn version(self) -> Option<&'a str> {
         info(self.0.first()?)?.strip_prefix(VERSION)
     }
 
-    /// Why an output that was asked for is not enabled. `None` also when the list of outputs is no longer there.
-    pub fn dropped(self, output: &str) -> Option<&'a str> {
+    /// Whether an output is enabled; `None` when the list of outputs is not there, or no longer.
+    pub fn is_enabled(self, output: &str) -> Option<bool> {
         let list = |line: &'a String| info(line)?.strip_prefix(ENABLED_OUTPUTS)?.strip_suffix(']');
         let enabled = self.0.iter().rev().find_map(list)?;
-        if enabled.split(' ').any(|name| name == output) {
+        Some(enabled.split(' ').any(|name| name == output))
+    }
+
+    /// Why an output that was asked for is not enabled. `None` also when the list of outputs is no longer there.
+    ///
+    /// `says`: what stands in front of its errors.
+    pub fn dropped(self, output: &str, says: &str) -> Option<&'a str> {
+        if self.is_enabled(output)? {
             return None;
         }
-        let of_output = |words: &&str| words.starts_with(&format!("{output} - "));
+        // Of several servers of one output, each has a number: `AlertManager_0 - `.
+        let of_output = |words: &&str| {
+            words.split_once(" - ").is_some_and(|(who, _)| who == says || who.starts_with(&format!("{says}_")))
+        };
         let reason = self.0.iter().filter_map(|line| marked(line, "[ERROR]")).find(of_output);
         Some(reason.unwrap_or("it does not say why"))
     }
@@ -52,6 +73,11 @@ pub fn failed_start(message: &str, task_log: &[String]) -> String {
     let lines: Vec<String> = output.into_iter().flat_map(|(_, lines)| lines.lines()).map(str::to_owned).collect();
     let reason = || task_log.iter().rev().find_map(|entry| Some(entry.split_once(" ERROR ")?.1));
     Log::new(&lines).last_words().or_else(reason).unwrap_or(message).to_owned()
+}
+
+/// Words without the secrets that they quote.
+pub fn without(words: &str, secrets: &[String]) -> String {
+    secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret.as_str(), "[redacted]"))
 }
 
 /// A line without its time and level.
@@ -86,7 +112,7 @@ mod tests {
         );
         let log = Log::new(&lines);
         assert_eq!(log.version(), Some("2.34.1"));
-        assert_eq!(log.dropped("Loki"), None);
+        assert_eq!(log.dropped("Loki", "Loki"), None);
     }
 
     #[test]
@@ -95,22 +121,22 @@ mod tests {
             "[INFO]  : Falcosidekick version: 2.34.1\n[ERROR] : Slack - Bad Endpoint\n[ERROR] : Loki - Bad Endpoint\n\
              [INFO]  : Enabled Outputs: [LokiCanary]",
         );
-        assert_eq!(Log::new(&lines).dropped("Loki"), Some("Loki - Bad Endpoint"));
-        assert_eq!(Log::new(&lines).dropped("Webhook"), Some("it does not say why"));
+        assert_eq!(Log::new(&lines).dropped("Loki", "Loki"), Some("Loki - Bad Endpoint"));
+        assert_eq!(Log::new(&lines).dropped("Webhook", "Webhook"), Some("it does not say why"));
     }
 
     #[test]
     fn lines_that_scrolled_away_say_nothing() {
         let lines = lines("[INFO]  : Loki - POST OK (204)");
         assert_eq!(Log::new(&lines).version(), None);
-        assert_eq!(Log::new(&lines).dropped("Loki"), None);
+        assert_eq!(Log::new(&lines).dropped("Loki", "Loki"), None);
         assert_eq!(Log::new(&[]).last_words(), None);
     }
 
     #[test]
     fn what_a_server_answered_does_not_pass_for_words_of_falcosidekick() {
         let lines = lines("[ERROR] : Loki - header missing (400): [INFO]  : Enabled Outputs: []");
-        assert_eq!(Log::new(&lines).dropped("Loki"), None);
+        assert_eq!(Log::new(&lines).dropped("Loki", "Loki"), None);
     }
 
     #[test]

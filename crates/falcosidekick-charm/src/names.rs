@@ -31,3 +31,13 @@ pub const CONFIG_FILE: &str = "/etc/falcosidekick/falcosidekick.yaml";
 /// Where the program may stand: in the project's own image, and in a rock.
 pub const PROGRAMS: [&str; 4] =
     ["/app/falcosidekick", "/usr/bin/falcosidekick", "/usr/local/bin/falcosidekick", "/bin/falcosidekick"];
+
+/// Credentials of clouds, for the libraries that look for them by themselves. Not in the folder of the configuration,
+/// where a file of the wrong name would take its place.
+pub const AWS_CREDENTIALS_FILE: &str = "/etc/falcosidekick-credentials/aws-credentials";
+/// The role to assume with them.
+pub const AWS_CONFIG_FILE: &str = "/etc/falcosidekick-credentials/aws-config";
+/// A client's key and certificate.
+pub const AZURE_CERTIFICATE_FILE: &str = "/etc/falcosidekick-credentials/azure-client.pem";
+/// All of these.
+pub const CREDENTIAL_FILES: [&str; 3] = [AWS_CREDENTIALS_FILE, AWS_CONFIG_FILE, AZURE_CERTIFICATE_FILE];

@@ -4,60 +4,44 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use charm_core::digest::Digest;
-use charm_core::interfaces::loki_push_api;
-use charm_core::pebble::Layer;
 use charm_core::pebble::layer::{Check, HttpCheck, Level, OnEnd, Service, Startup};
+use charm_core::pebble::{File, Layer};
 use charm_core::topology::Topology;
 use charm_core::yaml;
 use serde::Serialize;
 
+use crate::fields::{Fields, MODEL_FIELD};
 use crate::listener::Listener;
-use crate::names::{CHECK, SERVICE};
+use crate::names::{CHECK, CREDENTIAL_FILES, SERVICE};
+use crate::outputs::render::Sections;
 
 /// Tells which configuration the process runs with. Falcosidekick reads its configuration once.
-const DIGEST_VARIABLE: &str = "CHARM_CONFIG_DIGEST";
-
-/// Kubernetes describes every application of the namespace in variables. Of applications called like these outputs it
-/// makes variables that Falcosidekick takes for the ports of the outputs. It does not look at empty ones.
-const FOREIGN_VARIABLES: [&str; 4] = ["KUBELESS_PORT", "LOGSTASH_PORT", "SYSLOG_PORT", "TIMESCALEDB_PORT"];
-
-/// The labels by which Juju's observability charms find things. They are those of the Falco unit, which sends them with
-/// each alert.
-const TOPOLOGY_LABELS: &str = "juju_unit,juju_charm,juju_model,juju_model_uuid,juju_application";
+pub const DIGEST_VARIABLE: &str = "CHARM_CONFIG_DIGEST";
 
 #[derive(Serialize)]
 struct Configuration<'a> {
     listenaddress: &'a str,
     listenport: u16,
     customfields: BTreeMap<&'a str, &'a str>,
-    loki: Loki<'a>,
-}
-
-#[derive(Serialize)]
-struct Loki<'a> {
-    hostport: &'a str,
-    endpoint: &'a str,
-    format: &'a str,
-    extralabels: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    templatedfields: &'a BTreeMap<String, String>,
+    customtags: String,
+    #[serde(flatten)]
+    sections: &'a Sections,
 }
 
 /// The configuration file.
-pub fn configuration(listener: Listener, topology: &Topology, loki: &loki_push_api::Provider) -> String {
+pub fn configuration(listener: Listener, topology: &Topology, fields: &Fields, sections: &Sections) -> String {
+    let own = fields.custom.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let configuration = Configuration {
         listenaddress: "", // all addresses, of both kinds
         listenport: listener.port,
-        // An alert without a field is refused, and Falco's alarm about its own rules has none. The name is one that no
-        // alert has, because a field from here takes the place of the alert's.
-        customfields: BTreeMap::from([("sidekick_model", topology.model.as_str())]),
-        loki: Loki {
-            // The two are joined as they are, so that scheme, path and query of the URL stay as published.
-            hostport: loki.url.as_str(),
-            endpoint: "",
-            format: "json",
-            extralabels: TOPOLOGY_LABELS,
-        },
+        customfields: own.chain([(MODEL_FIELD, topology.model.as_str())]).collect(),
+        templatedfields: &fields.templated,
+        customtags: fields.tags.join(","), // it takes a text with commas for a list, and an empty one for none
+        sections,
     };
-    yaml::quoted(&configuration).expect("a struct of texts and numbers is JSON")
+    yaml::quoted(&configuration).expect("texts and numbers are JSON")
 }
 
 /// The command of the service.
@@ -65,10 +49,16 @@ pub fn command(program: &str, config_path: &str) -> String {
     format!("{} -c {}", shell_word(program), shell_word(config_path))
 }
 
-/// The layer.
-pub fn layer(listener: Listener, command: String, configuration: &str) -> Layer {
-    let digest = Digest::of_all([command.as_str(), configuration]);
-    let mut environment: BTreeMap<_, _> = FOREIGN_VARIABLES.map(|name| (name.to_owned(), String::new())).into();
+/// The layer. `files` are those that the process reads besides its configuration.
+pub fn layer(
+    listener: Listener,
+    command: String,
+    configuration: &str,
+    files: &[File],
+    mut environment: BTreeMap<String, String>,
+) -> Layer {
+    let contents = files.iter().map(|file| file.content.as_slice());
+    let digest = Digest::of_all([command.as_bytes(), configuration.as_bytes()].into_iter().chain(contents));
     environment.insert(DIGEST_VARIABLE.to_owned(), digest.to_string());
     let service = Service {
         summary: "Falcosidekick".to_owned(),
@@ -94,6 +84,14 @@ pub fn layer(listener: Listener, command: String, configuration: &str) -> Layer 
     }
 }
 
+/// The files besides the configuration that a plan of ours names. What is not named there was not written, or is going
+/// to be written anew.
+pub fn files_in(plan: &Layer) -> Vec<&'static str> {
+    let environment = plan.services.get(SERVICE).map(|service| &service.environment);
+    let is_named = |file: &&str| environment.is_some_and(|all| all.values().any(|value| value.ends_with(*file)));
+    CREDENTIAL_FILES.iter().copied().filter(|file| is_named(file)).collect()
+}
+
 /// A word for Pebble, which reads commands as a shell does, without variables and patterns.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
@@ -105,20 +103,30 @@ fn shell_word(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use charm_core::interfaces::RelationData;
+    use charm_core::interfaces::{RelationData, loki_push_api};
+    use url::Url;
 
     use super::*;
+    use crate::outputs::Outputs;
 
     fn listener() -> Listener {
         Listener::plain("2801".parse().unwrap())
     }
 
-    fn loki(url: &str) -> loki_push_api::Provider {
-        loki_push_api::Provider { url: url.parse().unwrap() }
+    fn loki(url: &str) -> Url {
+        url.parse().unwrap()
     }
 
     fn topology() -> Topology {
         Topology { model: "010".to_owned(), ..Topology::default() }
+    }
+
+    fn configuration(loki: &Url) -> String {
+        super::configuration(listener(), &topology(), &Fields::default(), &Outputs::default().sections(Some(loki)))
+    }
+
+    fn layer(command: &str, configuration: &str) -> Layer {
+        super::layer(listener(), command.to_owned(), configuration, &[], BTreeMap::new())
     }
 
     fn text_of(configuration: &serde_yaml::Value, path: [&str; 2]) -> String {
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn texts_that_look_like_something_else_stay_texts() {
-        let written = configuration(listener(), &topology(), &loki("https://h/"));
+        let written = configuration(&loki("https://h/"));
         let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
         assert_eq!(text_of(&read, ["customfields", "sidekick_model"]), "010");
         assert_eq!(read["listenaddress"].as_str(), Some(""));
@@ -138,8 +146,7 @@ mod tests {
     #[test]
     fn a_push_url_keeps_its_scheme_path_and_query() {
         let url = "https://loki.example.com/model-loki-0/loki/api/v1/push?tenant=a&b=%24";
-        let read: serde_yaml::Value =
-            serde_yaml::from_str(&configuration(listener(), &topology(), &loki(url))).unwrap();
+        let read: serde_yaml::Value = serde_yaml::from_str(&configuration(&loki(url))).unwrap();
         assert_eq!(text_of(&read, ["loki", "hostport"]), url);
         assert_eq!(text_of(&read, ["loki", "endpoint"]), "", "the default would be appended");
     }
@@ -149,29 +156,31 @@ mod tests {
         let hostile = "http://h/\"'}\n{{ $x }}%zz#: {a: b}\u{85}\u{7f}";
         let databag = [("endpoint", serde_json::json!({ "url": hostile }).to_string())].into_iter().collect();
         let provider = loki_push_api::Provider::read(&databag).unwrap().unwrap();
-        let written = configuration(listener(), &topology(), &provider);
+        let written = configuration(&provider.url);
         let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
         assert_eq!(text_of(&read, ["loki", "hostport"]), provider.url.as_str());
-        assert_eq!(read.as_mapping().unwrap().len(), 4, "{written}");
+        assert_eq!(read.as_mapping().unwrap().len(), 5, "{written}");
         assert_eq!(read["loki"].as_mapping().unwrap().len(), 4, "{written}");
     }
 
     #[test]
     fn no_secret_of_the_url_stands_in_the_layer() {
-        let written = configuration(listener(), &topology(), &loki("http://user:hunter2@h/"));
-        let layer = layer(listener(), command("/app/falcosidekick", "/c.yaml"), &written);
+        let written = configuration(&loki("http://user:hunter2@h/"));
+        let layer = layer(&command("/app/falcosidekick", "/c.yaml"), &written);
         assert!(written.contains("hunter2"));
         assert!(!serde_json::to_string(&layer).unwrap().contains("hunter2"));
     }
 
     #[test]
-    fn every_difference_in_configuration_or_command_is_a_difference_of_the_service() {
-        let service = |command: &str, configuration: &str| {
-            layer(listener(), command.to_owned(), configuration).services[SERVICE].clone()
-        };
+    fn every_difference_in_configuration_command_or_files_is_a_difference_of_the_service() {
+        let service = |command: &str, configuration: &str| layer(command, configuration).services[SERVICE].clone();
         assert_eq!(service("a", "b"), service("a", "b"));
         assert_ne!(service("a", "b"), service("a", "c"));
         assert_ne!(service("a", "b"), service("c", "b"));
+        let file =
+            File { path: "/f".into(), content: b"x".to_vec(), mode: 0o600, user: None, group: None, make_dirs: true };
+        let with_file = super::layer(listener(), "a".into(), "b", &[file], BTreeMap::new());
+        assert_ne!(service("a", "b"), with_file.services[SERVICE]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::world::{
     CONTAINER, FALCO, LOKI, MOST_HOOK_COMMANDS, MOST_REQUESTS, World, falco_relation, loki_relation, published,
 };
 
-const NO_LOKI: &str =
-    "send-loki-logs: add a relation to Loki, for example: juju integrate sidekick:send-loki-logs loki";
+const NO_LOKI: &str = "send-loki-logs: add a relation to Loki, for example: juju integrate sidekick:send-loki-logs loki; \
+                       or set outputs";
 
 fn waiting_for_pebble() -> Status {
     Status::waiting("falcosidekick: waiting for the container's Pebble to answer")

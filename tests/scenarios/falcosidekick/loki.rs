@@ -82,7 +82,7 @@ fn a_hostile_url_stays_inside_its_text() {
     let file = world.path("/etc/falcosidekick/falcosidekick.yaml");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let written: serde_yaml::Mapping = serde_yaml::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!(written.len(), 4, "{written:?}");
+    assert_eq!(written.len(), 5, "{written:?}");
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod http_endpoint;
 mod interrupt;
 mod lifecycle;
 mod loki;
+mod outputs;
 mod world;

@@ -1,9 +1,9 @@
 //! What the falcosidekick-k8s charm writes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 
-use charm_core::interfaces::loki_push_api;
 use charm_core::topology::Topology;
 use charm_tests::golden::assert_golden;
 use charm_tests::juju::{Event, Network, Relation, State};
@@ -12,6 +12,7 @@ use charm_tests::ports::free_port;
 use falcosidekick_charm::listener::Listener;
 use falcosidekick_charm::names::{CONFIG_FILE, SERVICE};
 use falcosidekick_charm::render;
+use falcosidekick_charm::sinks::Sinks;
 use serde_json::json;
 
 use crate::situations::{Situations, replace_program};
@@ -99,9 +100,11 @@ fn the_layer() {
 fn digest(state: &State) -> String {
     let listener = Listener::plain("2801".parse().unwrap());
     let topology = Topology { model: state.model.name.clone(), ..Topology::default() };
-    let loki = loki_push_api::Provider { url: LOKI_URL.parse().unwrap() };
-    let configuration = render::configuration(listener, &topology, &loki);
-    let layer = render::layer(listener, render::command(PROGRAM, CONFIG_FILE), &configuration);
+    let Sinks { fields, outputs } = Sinks::default();
+    let sections = outputs.sections(Some(&LOKI_URL.parse().unwrap()));
+    let configuration = render::configuration(listener, &topology, &fields, &sections);
+    let command = render::command(PROGRAM, CONFIG_FILE);
+    let layer = render::layer(listener, command, &configuration, &[], BTreeMap::new());
     layer.services[SERVICE].environment[DIGEST].clone()
 }
 

@@ -1,3 +1,5 @@
+mod outputs;
+
 use charm_core::config::RawConfig;
 use charm_core::topology::Topology;
 
@@ -33,8 +35,12 @@ fn fresh() -> Facts {
 fn settled(mut facts: Facts) -> Facts {
     let plan = decide(&facts).unwrap();
     let container = facts.container.as_mut().unwrap();
-    if let Some(file) = plan.write.into_iter().next() {
-        container.config_file = Some(file.content);
+    for file in plan.write {
+        if file.path == CONFIG_FILE {
+            container.config_file = Some(file.content);
+        } else {
+            container.files.insert(file.path, file.content);
+        }
     }
     if let Some(layer) = plan.layer {
         container.plan = layer;
@@ -65,6 +71,12 @@ fn told(relation: &str, databag: &[(&str, &str)]) -> BTreeMap<RelationId, Databa
 fn url(plan: &Plan) -> Option<&str> {
     let publish = plan.publish.iter().find(|publish| publish.endpoint == HTTP_ENDPOINT)?;
     publish.changes.iter().find_map(|(key, value)| (key == "url").then_some(value))
+}
+
+/// Falcosidekick has dropped everything that this plan wants.
+fn without(plan: &Plan, words: &str) -> Seen {
+    let dropped = plan.outputs.iter().map(|output| Dropped { output: output.clone(), words: words.into() });
+    Seen::Without { dropped: dropped.collect(), nothing_left: true }
 }
 
 fn blocked(status: Status) -> String {
@@ -147,7 +159,7 @@ fn without_loki_the_service_stops_and_the_url_is_taken_back() {
     let facts = Facts { loki: None, ..settled(fresh()) };
     assert_eq!(
         stops(&facts),
-        "send-loki-logs: add a relation to Loki, for example: juju integrate sidekick:send-loki-logs loki"
+        "send-loki-logs: add a relation to Loki, for example: juju integrate sidekick:send-loki-logs loki; or set outputs"
     );
     assert_eq!(url(&decide(&facts).unwrap()), Some(""));
 }
@@ -241,7 +253,7 @@ fn a_service_that_fails_is_worse_than_any_remark() {
         (Seen::Down("bind".into()), "falcosidekick does not stay up: bind"),
         (Seen::NotServing("refused".into()), "falcosidekick runs, but does not answer: refused"),
         (
-            Seen::WithoutLoki("Loki - Bad Endpoint".into()),
+            without(&plan, "Loki - Bad Endpoint"),
             "send-loki-logs: Falcosidekick dropped the Loki output: Loki - Bad Endpoint",
         ),
     ] {

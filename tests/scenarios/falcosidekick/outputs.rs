@@ -1,0 +1,248 @@
+//! Where alerts go besides Loki.
+
+mod table;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use charm_tests::juju::{Event, Secret, State, Status};
+use charm_tests::ports::free_port;
+use charm_tests::programs;
+use charm_tests::sink::Sink;
+
+use crate::world::{CONTAINER, LOKI, World, falco_relation, published};
+
+const SECRET: &str = "9m4e2mr0ui3e8a215n4g";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn secret(key: &str, value: &str) -> Secret {
+    Secret::user(SECRET, "sidekick").revision([(key, value)])
+}
+
+fn with_webhook(state: State, sink: &Sink) -> State {
+    state.config("outputs", format!("webhook: {{address: '{}'}}", sink.url()))
+}
+
+/// Waits until the sink has received this many alerts.
+#[track_caller]
+fn wait_for(sink: &Sink, count: usize, world: &World) {
+    let begin = Instant::now();
+    while sink.received().len() < count {
+        assert!(begin.elapsed() < PATIENCE, "the alert did not arrive:\n{}", world.pebble.log());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn loki_is_not_needed_beside_another_output() {
+    let (world, sink) = (World::new(), Sink::start());
+    let state = with_webhook(world.bare().relation(falco_relation()), &sink);
+    let state = world.run(&Event::pebble_ready(CONTAINER), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    assert!(published(&state).is_some());
+    world.post(world.port);
+    wait_for(&sink, 1, &world);
+
+    let state = world.run(&Event::config_changed(), &state.config("outputs", "")).state;
+    assert!(state.unit_status.message.ends_with("or set outputs"), "{}", state.unit_status);
+    assert_eq!(published(&state), None);
+    world.assert_stopped();
+}
+
+#[test]
+fn alerts_go_to_loki_and_to_other_outputs_with_what_is_added_to_them() {
+    let (world, state) = World::settled();
+    let sink = Sink::start();
+    let state = with_webhook(state, &sink)
+        .config("custom-fields", "site: 007\n")
+        .config("custom-tags", "prod, berlin")
+        .config("templated-fields", "of: '{{ .juju_unit }}'");
+    let state = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    let entry = world.deliver(world.port);
+    assert_eq!((entry.labels["site"].as_str(), entry.labels["of"].as_str()), ("007", "falco/0"));
+    assert_eq!(entry.labels["tags"], "berlin,prod");
+    wait_for(&sink, 1, &world);
+    assert_eq!(sink.received()[0]["output_fields"]["site"], "007");
+}
+
+#[test]
+fn alerts_below_the_least_priority_stay_away() {
+    let (world, state) = World::settled();
+    let sink = Sink::start();
+    let outputs = format!("webhook: {{address: '{}'}}\nloki: {{minimumpriority: debug}}", sink.url());
+    let state = state.config("outputs", outputs).config("minimum-priority", "error");
+    let state = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+    let state = world.run(&Event::config_changed(), &state.config("minimum-priority", "warning")).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+    wait_for(&sink, 1, &world);
+    assert_eq!(sink.received().len(), 1, "the first was a warning, too");
+}
+
+#[test]
+fn bad_outputs_block_with_all_that_is_wrong_and_alerts_go_on() {
+    let (world, state) = World::settled();
+    let process = world.process();
+    let state = state.config("outputs", "slak: {}\nsyslog: {host: h, port: 514}\n").config("custom-fields", "rule: x");
+    let blocked = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(blocked.unit_status.name, "blocked");
+    let text = &blocked.unit_status.message;
+    for part in ["custom-fields: \"rule\" ", "outputs: slak: ", "outputs: syslog.protocol: is missing"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(published(&blocked), published(&state));
+    assert_eq!(world.process(), process);
+    world.deliver(world.port);
+}
+
+#[test]
+fn a_secret_is_taken_when_it_is_granted_and_again_when_it_changes() {
+    let (world, state) = World::settled();
+    let (first, second) = (Sink::start(), Sink::start());
+    let process = world.process();
+    let id = format!("secret:{SECRET}");
+    let ungranted = secret("webhook-address", &first.url()).revoked();
+    let state = state.config("outputs-secret", id.as_str()).secret(ungranted);
+    let blocked = world.run(&Event::config_changed(), &state).state;
+    let command = format!("outputs-secret: not granted; run: juju grant-secret {id} sidekick");
+    assert_eq!(blocked.unit_status, Status::blocked(command));
+    assert_eq!(world.process(), process);
+    world.deliver(world.port);
+
+    let mut state = State { secrets: Vec::new(), ..blocked }.secret(secret("webhook-address", &first.url()));
+    state = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+    wait_for(&first, 1, &world);
+
+    let place = state.secrets.iter_mut().find(|secret| secret.id == SECRET).unwrap();
+    *place = place.clone().revision([("webhook-address", second.url())]);
+    state = world.run(&Event::secret_changed(SECRET), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+    wait_for(&second, 1, &world);
+}
+
+#[test]
+fn a_secret_by_reference_stands_in_the_file_of_mode_600_and_nowhere_else() {
+    let (world, state) = World::settled();
+    let sink = Sink::start();
+    let text = format!("webhook: {{address: '{}', customheaders: {{X-Token: 'secret:{SECRET}/token'}}}}", sink.url());
+    let state = state.config("outputs", text).secret(secret("token", "hunter2hunter2"));
+    let shown = world.plan(&Event::config_changed(), &state);
+    assert!(!shown.report().contains("hunter2"), "{}", shown.report());
+    let outcome = world.run(&Event::config_changed(), &state);
+    assert_eq!(outcome.state.unit_status, Status::active(""));
+    let calls = outcome.call_lines().join("\n");
+    assert!(!calls.contains("hunter2"), "{calls}");
+    let file = world.path("/etc/falcosidekick/falcosidekick.yaml");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&file).unwrap().contains("hunter2"));
+    let plan = world.pebble.get("/v1/plan?format=yaml").to_string();
+    assert!(!plan.contains("hunter2"), "{plan}");
+}
+
+#[test]
+fn credentials_of_a_cloud_are_a_file_that_goes_when_nobody_reads_it_any_more() {
+    let (world, state) = World::settled();
+    let aws = "aws: {checkidentity: false, accesskeyid: AKIA, secretaccesskey: hunter2, s3: {bucket: b}}\n";
+    let sink = Sink::start();
+    let text = format!("{aws}webhook: {{address: '{}'}}", sink.url());
+    let state = world.run_once(&Event::config_changed(), &state.config("outputs", text)).state;
+    let file = world.path("/etc/falcosidekick-credentials/aws-credentials");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let state = world.run(&Event::config_changed(), &with_webhook(state, &sink)).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    assert!(!file.exists());
+}
+
+#[test]
+fn an_output_whose_server_was_down_gets_one_restart_when_the_server_answers() {
+    let (world, state) = World::settled();
+    let port = free_port();
+    let state = state.config("outputs", format!("logstash: {{address: 127.0.0.1, port: {port}}}"));
+    let state = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(state.unit_status.name, "waiting");
+    let text = &state.unit_status.message;
+    assert!(text.starts_with(&format!("outputs: logstash: 127.0.0.1:{port} was not there")), "{text}");
+    assert!(published(&state).is_some(), "Loki takes alerts");
+    world.deliver(world.port);
+
+    let process = world.process();
+    let server = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let state = world.run(&Event::update_status(), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    let restarted = world.process();
+    assert_ne!(restarted, process);
+    drop(server);
+    let state = world.run(&Event::update_status(), &state).state;
+    assert_eq!((state.unit_status, world.process()), (Status::active(""), restarted));
+}
+
+#[test]
+fn an_output_that_crashes_falcosidekick_without_its_server_is_left_out_until_the_server_answers() {
+    let (world, state) = World::settled();
+    let port = free_port();
+    let text = format!("spyderbat: {{orguid: o, apikey: k, apiurl: 'http://127.0.0.1:{port}'}}");
+    let state = world.run(&Event::config_changed(), &state.config("outputs", text)).state;
+    assert_eq!(state.unit_status.name, "waiting");
+    let status = &state.unit_status.message;
+    assert!(status.starts_with(&format!("outputs: spyderbat: left out until 127.0.0.1:{port} answers")), "{status}");
+    world.deliver(world.port);
+
+    table::serve(TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let state = world.run(&Event::update_status(), &state).state;
+    let file = fs::read_to_string(world.path("/etc/falcosidekick/falcosidekick.yaml")).unwrap();
+    assert!(file.contains("spyderbat"), "{file}");
+    // The stand-in does not have it, and so it is dropped there.
+    let expected = if programs::given("FALCOSIDEKICK").is_some() { "active" } else { "blocked" };
+    assert_eq!(state.unit_status.name, expected, "{}", state.unit_status);
+    world.deliver(world.port);
+}
+
+#[test]
+fn the_relation_and_the_option_share_loki() {
+    let (world, state) = World::settled();
+    let state = world.run(&Event::config_changed(), &state.config("outputs", "loki: {tenant: staff}")).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+
+    let both = state.clone().config("outputs", format!("loki: {{hostport: '{}'}}", world.loki.url()));
+    let blocked = world.run(&Event::config_changed(), &both).state;
+    assert!(blocked.unit_status.message.contains("is given by the relation send-loki-logs"), "{}", blocked.unit_status);
+
+    let alone = both.without_relation(LOKI);
+    let url = world.loki.url();
+    let text = format!("loki: {{hostport: '{}'}}", url.trim_end_matches("/loki/api/v1/push"));
+    let state = world.run(&Event::config_changed(), &alone.config("outputs", text)).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+}
+
+#[test]
+fn hostile_options_block_in_one_line_and_nothing_is_touched() {
+    let (world, state) = World::settled();
+    let process = world.process();
+    for (option, value) in [
+        ("outputs", "a: &a [x]\nb: [*a, *a]"),
+        ("outputs", "slack: {webhookurl: !!binary aGk=}"),
+        ("outputs", "\u{1}\u{7f}"),
+        ("outputs", &"[".repeat(100_000)),
+        ("outputs", "slack:\n\twebhookurl: x"),
+        ("custom-fields", "a: {b: c}"),
+        ("custom-tags", "a b"),
+        ("templated-fields", "a: '{{'"),
+        ("minimum-priority", "loud"),
+    ] {
+        let blocked = world.run(&Event::config_changed(), &state.clone().config(option, value)).state;
+        assert_eq!(blocked.unit_status.name, "blocked", "{option}: {}", blocked.unit_status);
+        assert!(blocked.unit_status.message.starts_with(&format!("{option}: ")), "{}", blocked.unit_status);
+    }
+    assert_eq!(world.process(), process);
+}
