@@ -79,10 +79,11 @@ bench: pebble ## what one dispatch of each charm costs, beside an empty process;
 	@FALCO_DISPATCH=$(TARGET)/release/falco-charm FALCOSIDEKICK_DISPATCH=$(TARGET)/release/falcosidekick-charm \
 		$(TARGET)/debug/bench $(RUNS)
 
-golden: pebble ## write tests/golden anew, from what the charms write now
+golden: pebble ## write tests/golden and docs/outputs.md anew, from what the charms write now
 	$(CARGO_TEST) $(CARGO_FLAGS) --test golden --no-run
 	rm -rf tests/golden
 	UPDATE_GOLDEN=1 $(CARGO_TEST) --quiet $(CARGO_FLAGS) --test golden
+	UPDATE_GOLDEN=1 $(CARGO_TEST) --quiet --locked --package falcosidekick-charm --lib outputs::document
 
 # Files that no test writes any more are gone now, and show as well.
 golden-fresh: golden
