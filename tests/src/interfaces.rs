@@ -1,7 +1,7 @@
 //! The schemas under `metadata/interfaces`, for checking the databags that a charm has written.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use boon::{Compiler, Draft, SchemaIndex, Schemas};
@@ -36,13 +36,12 @@ pub fn check(interface: &str, side: &str, bag: &str, databag: &BTreeMap<String, 
 }
 
 fn compile() -> Databags {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metadata/interfaces");
     let mut databags = Databags { schemas: Schemas::new(), by_bag: BTreeMap::new() };
-    let entries = std::fs::read_dir(&folder).expect("metadata/interfaces is there");
+    let entries = std::fs::read_dir(folder()).expect("metadata/interfaces is there");
     for path in entries.map(|entry| entry.expect("an entry of metadata/interfaces").path()).filter(|path| path.is_dir())
     {
         let name = path.file_name().expect("a folder has a name").to_string_lossy().into_owned();
-        let file = path.join("v1/interface.yaml");
+        let file = description(&name).expect("a folder is an interface");
         let text = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let interface: Interface =
             serde_yaml::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -54,6 +53,18 @@ fn compile() -> Databags {
         }
     }
     databags
+}
+
+/// The file that describes an interface, in the version that our charms speak; none of one that nobody has described.
+/// Juju knows interfaces by name only, so there can be but one version.
+pub fn description(interface: &str) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(folder().join(interface)).ok()?;
+    let versions = versions.map(|entry| entry.expect("an entry of the folder of an interface").path());
+    versions.max().map(|version| version.join("interface.yaml"))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../metadata/interfaces")
 }
 
 fn compile_one(schemas: &mut Schemas, location: &str, schema: Value) -> SchemaIndex {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -114,6 +114,15 @@ pub fn remove(place: &Path) -> Result<bool> {
 /// Is anything there, a dangling link included?
 pub fn exists(place: &Path) -> Result<bool> {
     Ok(look(place)?.is_some())
+}
+
+/// Is there a socket, perhaps behind a link? It need not be one that anybody listens on.
+pub fn is_socket(place: &Path) -> Result<bool> {
+    match fs::metadata(place) {
+        Ok(metadata) => Ok(metadata.file_type().is_socket()),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("failed to look at {}", place.display())),
+    }
 }
 
 /// The names in a folder, sorted; empty when there is no folder. Names that are not UTF-8 are not ours and are left

@@ -10,6 +10,7 @@ use url::Url;
 use crate::relation::Databag;
 use crate::status::one_line;
 
+pub mod cos_agent;
 pub mod falcosidekick_http_endpoint;
 pub mod loki_push_api;
 

@@ -54,11 +54,14 @@
 //!   add what a charm wants on top: databags by difference, content that does not print itself, options with types and
 //!   all their problems at once.
 //! * The other side of a relation: [`interfaces`], one file each. Their schemas and real databags stand in
-//!   `metadata/interfaces`.
+//!   `metadata/interfaces`. [`alert_rules`] and [`dashboard`] bring what a charm has for its observers into the form
+//!   that databags carry.
 //! * The workload: [`systemd`] on machines, [`pebble`] in containers, [`files`] for what it reads, [`digest`] to tell
 //!   what it was started with, [`http`] to ask whether it answers, [`process`] for everything else.
 
+pub mod alert_rules;
 pub mod config;
+pub mod dashboard;
 pub mod digest;
 pub mod files;
 pub mod hook;

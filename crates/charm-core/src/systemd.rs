@@ -126,6 +126,45 @@ pub fn last_lines(unit: &str, count: usize) -> Vec<String> {
     }
 }
 
+/// A line that a service printed itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// In microseconds since 1970.
+    pub time: u64,
+    /// What it says.
+    pub text: String,
+}
+
+/// The last lines that a unit printed itself, oldest first, or nothing when the journal cannot be read. What it sent to
+/// the system log is left out: others may choose the words of that.
+pub fn printed_lines(unit: &str, count: usize) -> Vec<Line> {
+    let count = count.to_string();
+    let command = Command::new("journalctl").args([
+        "--unit",
+        unit,
+        "--lines",
+        &count,
+        "--output",
+        "json",
+        "--no-pager",
+        "_TRANSPORT=stdout",
+    ]);
+    match command.limit(Duration::from_secs(10)).run() {
+        Ok(text) => String::from_utf8_lossy(&text).lines().filter_map(parse_line).collect(),
+        Err(error) => {
+            tracing::debug!("{error}");
+            Vec::new()
+        }
+    }
+}
+
+fn parse_line(entry: &str) -> Option<Line> {
+    let entry: serde_json::Value = serde_json::from_str(entry).ok()?;
+    // A message that is no UTF-8 is a list of numbers, and no line of a program that we know.
+    let text = entry.get("MESSAGE")?.as_str()?.to_owned();
+    Some(Line { time: entry.get("__REALTIME_TIMESTAMP")?.as_str()?.parse().ok()?, text })
+}
+
 fn systemctl(arguments: &[&str]) -> Result<Vec<u8>> {
     Ok(Command::new("systemctl").args(arguments).limit(LIMIT).run()?)
 }
@@ -161,6 +200,14 @@ mod tests {
         assert!(unit.is_running());
         assert_eq!(unit.main_pid, Some(77));
         assert!(!unit.needs_reload);
+    }
+
+    #[test]
+    fn an_entry_of_the_journal_is_read_and_one_that_is_no_text_is_left_out() {
+        let entry = r#"{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1764072000123456","MESSAGE":"a b","_PID":"7"}"#;
+        assert_eq!(parse_line(entry), Some(Line { time: 1_764_072_000_123_456, text: "a b".into() }));
+        assert_eq!(parse_line(&entry.replace("\"a b\"", "[97,255]")), None);
+        assert_eq!(parse_line("-- No entries --"), None);
     }
 
     #[test]

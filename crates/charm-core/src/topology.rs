@@ -31,6 +31,13 @@ impl Topology {
         }
     }
 
+    /// Names the application among those of all models: `<model>_<first digits of its UUID>_<application>`. For the
+    /// eye, and where other charms build names from it; the digits alone could meet twice.
+    pub fn identifier(&self) -> String {
+        let digits = self.model_uuid.get(..8).unwrap_or(&self.model_uuid);
+        format!("{}_{digits}_{}", self.model, self.application)
+    }
+
     /// As labels: `juju_model` and so on. Beware: it is `juju_charm`, without `_name`.
     pub fn labels(&self) -> [(&'static str, &str); 5] {
         let Self { model, model_uuid, application, unit, charm_name } = self;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use charm_core::interfaces::{DatabagError, RelationData, falcosidekick_http_endpoint, loki_push_api};
+use charm_core::interfaces::{DatabagError, RelationData, cos_agent, falcosidekick_http_endpoint, loki_push_api};
 use charm_core::relation::Databag;
 use charm_core::topology::Topology;
 use serde::Deserialize;
@@ -14,7 +14,9 @@ use serde_json::Value;
 type RoundTrip = fn(&Databag) -> Result<Option<Databag>, DatabagError>;
 
 /// Who reads or writes which bag of which interface with our code. `None`: the bag is never used by a charm of ours.
-const TABLE: [(&str, &str, &str, Option<RoundTrip>); 5] = [
+const TABLE: [(&str, &str, &str, Option<RoundTrip>); 7] = [
+    ("cos_agent/v0", "provider", "unit", Some(round_trip::<cos_agent::Provider>)),
+    ("cos_agent/v0", "requirer", "unit", None),
     ("falcosidekick_http_endpoint/v1", "provider", "app", Some(round_trip::<falcosidekick_http_endpoint::Provider>)),
     ("falcosidekick_http_endpoint/v1", "requirer", "app", None),
     ("loki_push_api/v1", "provider", "unit", Some(round_trip::<loki_push_api::Provider>)),
@@ -64,9 +66,14 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// A databag with the JSON in its values parsed: Python puts a blank behind each colon, which no reader minds.
+/// A databag with the JSON in its values parsed: Python puts a blank behind each colon, which no reader minds. Juju
+/// removes a key that is set to nothing.
 fn parsed(databag: &Databag) -> BTreeMap<&str, Value> {
-    databag.iter().map(|(key, value)| (key, serde_json::from_str(value).unwrap_or_else(|_| value.into()))).collect()
+    databag
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (key, serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+        .collect()
 }
 
 #[test]

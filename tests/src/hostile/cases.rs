@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::texts::{PASSWORD, Text, texts};
+use crate::interfaces;
 use crate::juju::metadata::{Metadata, OptionKind, Role};
 use crate::juju::{Event, Outcome, Relation, State};
 
@@ -111,11 +111,9 @@ fn can_be_stored(text: &str) -> bool {
 
 /// The databags of an interface; none of one that nobody has described, and that no charm of ours speaks yet.
 fn databags(interface: &str) -> BTreeMap<String, BTreeMap<String, Schema>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../metadata/interfaces").join(interface);
-    let path = folder.join("v1/interface.yaml");
-    if !folder.exists() {
+    let Some(path) = interfaces::description(interface) else {
         return BTreeMap::new();
-    }
+    };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let interface: Interface =
         serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
