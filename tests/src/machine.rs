@@ -1,9 +1,9 @@
 //! A host as a machine charm sees it: a root folder, and `systemctl` and `journalctl` with a memory.
 //!
-//! The root is a real folder, the services are real processes, `/proc` is the real one. systemd itself is a stand-in
-//! ([`manager`]) that is held to the real one by a differential test; [`host`] boots the real one. A machine is not
-//! copied: services are processes. Whoever needs the same machine twice writes its preparation as a function and calls
-//! it twice.
+//! The root is a real folder, the services are real processes, and `/proc` has those of the real one. systemd itself is
+//! a stand-in ([`manager`]) that is held to the real one by a differential test; [`host`] boots the real one. A machine
+//! is not copied: services are processes. Whoever needs the same machine twice writes its preparation as a function and
+//! calls it twice.
 
 mod arguments;
 pub mod clock;
@@ -87,7 +87,10 @@ impl Machine {
         for folder in FOLDERS {
             fs::create_dir_all(paths::below(&path, folder))?;
         }
-        symlink("/proc", path.join("proc"))?;
+        // Of the real one, only the sockets, and the processes that are started here. What this machine is like besides is
+        // not what the charm shall find.
+        fs::create_dir(path.join("proc"))?;
+        symlink("/proc/net", path.join("proc/net"))?;
         symlink("usr/lib", path.join("lib"))?;
         fs::set_permissions(path.join("root"), fs::Permissions::from_mode(0o700))?;
         for folder in ["tmp", "var/tmp"] {

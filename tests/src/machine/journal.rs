@@ -148,7 +148,8 @@ impl Journal {
         self.entries.clear();
     }
 
-    /// `journalctl -u UNIT [-n LINES] [-o cat|json] [--no-pager] [-q]`, and matches on the invocation.
+    /// `journalctl -u UNIT [-n LINES] [-o cat|json] [--no-pager] [-q]`, and matches on the invocation or on what
+    /// services printed.
     pub fn run(&mut self, clock: Clock, args: &[String]) -> Answer {
         let query = match Query::parse(args) {
             Ok(query) => query,
@@ -205,6 +206,7 @@ struct Query {
     units: Vec<String>,
     invocations: Vec<String>,
     manager_invocations: Vec<String>,
+    of_services: bool,
     lines: Option<usize>,
     json: bool,
 }
@@ -237,6 +239,8 @@ impl Query {
                 other => match other.split_once('=') {
                     Some(("_SYSTEMD_INVOCATION_ID", id)) => query.invocations.push(id.to_owned()),
                     Some(("INVOCATION_ID", id)) => query.manager_invocations.push(id.to_owned()),
+                    // Services here write to their output only, and their manager does not.
+                    Some(("_TRANSPORT", "stdout")) => query.of_services = true,
                     _ => return Err(not_modelled(other)),
                 },
             }
@@ -252,6 +256,9 @@ impl Query {
 
     fn matches(&self, entry: &Entry) -> bool {
         let invocations = if entry.from_manager { &self.manager_invocations } else { &self.invocations };
+        if self.of_services && entry.from_manager {
+            return false;
+        }
         let any = self.invocations.is_empty() && self.manager_invocations.is_empty();
         (self.units.is_empty() || self.units.contains(&entry.unit)) && (any || invocations.contains(&entry.invocation))
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
@@ -169,7 +170,7 @@ impl Manager {
             Some(output) => self.output(id, output).map_err(failed)?,
             None => stdout.try_clone().map_err(failed)?,
         };
-        processes::launch(Launch {
+        let child = processes::launch(Launch {
             path: &processes::locate(&exec.path),
             words: &words,
             environment: &environment,
@@ -177,7 +178,16 @@ impl Manager {
             directory: &directory,
             stdout,
             stderr,
-        })
+        })?;
+        // A machine with a root of its own has a `/proc` of its own, without the processes of others.
+        let real = Path::new("/proc").join(child.id().to_string());
+        let link = below(&self.root, &real.to_string_lossy());
+        if link != real && link.parent().is_some_and(Path::is_dir) {
+            // The number may have been used before.
+            let _ = fs::remove_file(&link);
+            symlink(&real, &link).map_err(failed)?;
+        }
+        Ok(child)
     }
 
     fn output(&self, id: &str, output: &Output) -> io::Result<File> {

@@ -5,12 +5,12 @@
 //! | `hook` | `succeeds` or `fails` |
 //! | `status` | the kind, `error` when the hook failed; the words are each charm's own |
 //! | `ports` | the opened ones, as `tcp/2801` |
-//! | `ENDPOINT:ID/app`, `ENDPOINT:ID/unit` | what we have published there, as a reader understands it |
+//! | `ENDPOINT:ID/app`, `ENDPOINT:ID/unit` | what we have published there, as a reader understands it; of alert rules and dashboards only whose they are |
 //! | `again` | what the same hook does when it runs once more; no vector says anything about it |
 //!
 //! The places of the workload are each charm's own: [`falco`](super::falco), [`falcosidekick`](super::falcosidekick).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -103,10 +103,31 @@ pub fn of_relations(state: &format::State) -> Result<Seen, String> {
             let published = databag.iter().filter(|(key, _)| !JUJU_KEYS.contains(&key.as_str()));
             let understood: BTreeMap<_, _> =
                 published.map(|(key, value)| Ok((key, value.understood()?))).collect::<Result<_, String>>()?;
-            seen.insert(place(&relation.endpoint, relation.id, bag), json!(understood));
+            seen.insert(place(&relation.endpoint, relation.id, bag), without_content(json!(understood)));
         }
     }
     Ok(seen)
+}
+
+/// Rules and dashboards are each charm's own. What is the same of them is that there are rules, all of them about this
+/// application; and of the name of a job what stands before its digest.
+fn without_content(mut databag: Value) -> Value {
+    let Some(config) = databag.get_mut("config").and_then(Value::as_object_mut) else {
+        return databag;
+    };
+    let rules = config.get("metrics_alert_rules").and_then(|rules| rules.get("groups")).and_then(Value::as_array);
+    if let Some(groups) = rules {
+        let rules = groups.iter().filter_map(|group| group.get("rules")?.as_array()).flatten();
+        let applications: BTreeSet<String> = rules.map(|rule| rule["labels"]["juju_application"].to_string()).collect();
+        config.insert("metrics_alert_rules".to_owned(), json!(applications));
+        config.remove("dashboards");
+    }
+    for job in config.get_mut("metrics_scrape_jobs").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some((name, _)) = job["job_name"].as_str().and_then(|name| name.rsplit_once('_')) {
+            job["job_name"] = json!(name);
+        }
+    }
+    databag
 }
 
 fn place(endpoint: &str, relation: u32, bag: &str) -> String {
@@ -131,7 +152,7 @@ pub fn of_outcome(scenario: &Scenario<'_>, outcome: &Outcome) -> Seen {
             let understood: BTreeMap<_, _> = published
                 .map(|(key, value)| (key, format::understood(&scenario.ports.text_in_vector(value))))
                 .collect();
-            seen.insert(place(&relation.endpoint, relation.id, bag), json!(understood));
+            seen.insert(place(&relation.endpoint, relation.id, bag), without_content(json!(understood)));
         }
     }
     seen

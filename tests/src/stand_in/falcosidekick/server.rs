@@ -64,9 +64,11 @@ pub async fn run(shared: Arc<Shared>) -> String {
     if !two {
         return main.await;
     }
+    // Whoever sees that the first port answers takes it that the second one does.
     tokio::select! {
-        reason = main => reason,
+        biased;
         reason = serve(Arc::clone(&shared), &address, plain_port, moved, Security::Plain) => reason,
+        reason = main => reason,
     }
 }
 
