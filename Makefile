@@ -37,6 +37,9 @@ test-machine: ## as root: the played systemctl beside a real systemd, the charm 
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
 	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture
 
+test-alerts: ## the alert rules of the charms, judged and tried by Prometheus' own promtool
+	PROMTOOL=$$(tests/tools/promtool) $(CARGO_TEST) --locked --package charm-tests --test alerts -- --include-ignored
+
 interop: pebble ## our side beside the other side's own Python libraries: ops, ops-scenario, cosl, pydantic
 	@ops3=$$(tests/tools/venv interop); ops2=$$(tests/tools/venv interop-ops2); set -x; \
 		INTEROP_PYTHON=$$ops3/python INTEROP_PYTHON_OPS2=$$ops2/python \

@@ -63,7 +63,16 @@ fn falco_keeps_its_names() {
             ("syslog-output", "boolean", Some("true".into())),
         ]
     );
-    let actions = ["list-rules", "reload", "rollback-rules", "show-config", "sync", "validate-rules"];
+    let actions = [
+        "list-rules",
+        "reload",
+        "rollback-rules",
+        "show-config",
+        "support-bundle",
+        "sync",
+        "test-alert",
+        "validate-rules",
+    ];
     assert_eq!(charm.actions.keys().collect::<Vec<_>>(), actions);
     assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falco"]);
     assert!(charm.containers.is_empty());

@@ -10,5 +10,6 @@ mod encodings;
 mod events;
 mod everything;
 mod interfaces;
+mod observability;
 mod python;
 mod scenario;

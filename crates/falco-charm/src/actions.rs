@@ -13,8 +13,10 @@ use crate::decide::{self, sources};
 use crate::facts::{self, Facts, Refused};
 use crate::generation::{Id, store};
 use crate::paths::{CONFIG_FILE, PROGRAM, REFUSED_FILE};
+use crate::render::falco_yaml;
 use crate::repository::Look;
-use crate::{apply, carry_out, check, config};
+use crate::test_alert::Delivery;
+use crate::{apply, carry_out, check, config, support_bundle, test_alert};
 
 /// Runs one action.
 pub async fn run(hook: &Hook, name: &str) -> Result<()> {
@@ -23,7 +25,9 @@ pub async fn run(hook: &Hook, name: &str) -> Result<()> {
         "reload" => reload(hook).await,
         "rollback-rules" => rollback_rules(hook).await,
         "show-config" => show_config(hook),
+        "support-bundle" => support_bundle(hook).await,
         "sync" => sync(hook).await,
+        "test-alert" => test_alert(hook).await,
         "validate-rules" => validate_rules(hook).await,
         _ => bail!("this charm has no action {name}"),
     }
@@ -151,6 +155,52 @@ fn show_config(hook: &Hook) -> Result<()> {
     let mut results: BTreeMap<String, String> = ids.collect();
     results.insert("falco-yaml".to_owned(), show::falco_yaml(&yaml)?);
     juju::action_set(&results)
+}
+
+/// Causes one harmless alert, and says what became of it.
+async fn test_alert(hook: &Hook) -> Result<()> {
+    let Some(yaml) = files::read(&hook.path(CONFIG_FILE))? else {
+        bail!(not_installed());
+    };
+    let Some(port) = falco_yaml::port_of(&yaml) else {
+        bail!(not_installed());
+    };
+    let sends = falco_yaml::url_of(&yaml).is_some();
+    let outcome = test_alert::run(hook, port, sends).await?.map_err(Status::Blocked)?;
+    let mut results = BTreeMap::from([("delivery".to_owned(), outcome.delivery.to_string())]);
+    results.extend(outcome.alert.map(|alert| ("alert".to_owned(), alert)));
+    juju::action_set(&results)?;
+    match outcome.delivery {
+        Delivery::Failed(reason) => bail!(Status::Blocked(format!("the alert was not delivered: {reason}"))),
+        Delivery::Sent | Delivery::NotSent => Ok(()),
+    }
+}
+
+/// Everything about this unit that somebody needs who helps from afar.
+async fn support_bundle(hook: &Hook) -> Result<()> {
+    let facts = facts::gather(hook, Look::Stored).await?;
+    let shown = |path: &str| -> Result<String> {
+        let yaml = files::read(&hook.path(path))?;
+        yaml.map_or_else(|| Ok(String::new()), |yaml| show::falco_yaml(&yaml))
+    };
+    let plan = decide::decide(&facts);
+    let status = match &plan {
+        Ok(plan) => Status::worst(plan.notes.iter().cloned()).unwrap_or_else(Status::active),
+        Err(status) => status.clone(),
+    };
+    let known = support_bundle::Known {
+        falco: facts.available.to_run().map(|distribution| distribution.version().to_owned()).unwrap_or_default(),
+        status: status.to_string(),
+        falco_yaml: shown(CONFIG_FILE)?,
+        metrics: match falco_yaml::port_of(&files::read(&hook.path(CONFIG_FILE))?.unwrap_or_default()) {
+            Some(port) => facts::metrics(port).await.unwrap_or_default(),
+            None => String::new(),
+        },
+        options: show::options(&facts.config),
+        host: facts.machine.abilities.clone(),
+        containers: facts.machine.containers.clone(),
+    };
+    juju::action_set(&support_bundle::write(hook, &known)?)
 }
 
 /// Carries out what follows, sets the status of the unit as a hook would, and says how it is.

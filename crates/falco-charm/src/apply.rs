@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use charm_core::files;
+use charm_core::relation::{self, Side};
 use charm_core::{Hook, Status, juju, systemd};
 
 use crate::check::{self, Verdict};
@@ -13,7 +14,11 @@ use crate::decide::{Candidate, Expected, Keep, Plan, Seen, ServiceAction, Writte
 use crate::distribution;
 use crate::facts;
 use crate::generation::{self, store};
-use crate::paths::{CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, REFUSED_FILE, UNIT, UNIT_FILE};
+use crate::leftovers;
+use crate::paths::{
+    CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, REFUSED_FILE, RUN_FOLDER, SUPPORT_BUNDLE, UNIT,
+    UNIT_FILE,
+};
 use crate::render::unit::{self, Owner};
 use crate::repository;
 
@@ -64,6 +69,13 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
         if let Some(distribution) = &plan.distribution {
             distribution::remove_others(hook, distribution)?;
             juju::application_version_set(distribution.version())?;
+        }
+        if let Some(known) = &plan.delivery {
+            known.write(hook)?;
+        }
+        leftovers::remove(hook, &plan.leftovers)?;
+        for (id, databag) in &plan.publish {
+            relation::publish(*id, Side::Unit, databag)?;
         }
     } else if let (Some(candidate), Some(reproach)) = (&plan.or_reject, Plan::reproach(&seen)) {
         tracing::warn!("{reproach}");
@@ -180,5 +192,7 @@ pub fn remove(hook: &Hook) -> Result<()> {
     systemd::daemon_reload()?;
     files::remove(&hook.path(CONFIG_FOLDER))?;
     files::remove(&hook.path(DISTRIBUTIONS))?;
+    files::remove(&hook.path(RUN_FOLDER))?;
+    files::remove(&hook.path(SUPPORT_BUNDLE))?;
     repository::forget(hook)
 }

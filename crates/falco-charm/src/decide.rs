@@ -11,9 +11,11 @@ mod good;
 mod service;
 pub mod sources;
 
-use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::files::File;
+use charm_core::names::RelationId;
+use charm_core::relation::Databag;
+use charm_core::{Status, relation};
 use serde::{Serialize, Serializer};
 
 use self::good::{Good, keep};
@@ -25,8 +27,10 @@ use crate::distribution::{self, Available, Distribution, Tarball};
 use crate::facts::{Facts, Machine, Sidekick};
 use crate::generation::store::Links;
 use crate::generation::{Generation, Id};
+use crate::leftovers::Leftovers;
 use crate::paths::{CONFIG_FILE, ORIGIN_FILE, UNIT};
 use crate::render::falco_yaml;
+use crate::{cos_agent, delivery, host};
 
 /// What an operator does about a configuration with which Falco did not run, when it was not the configuration's fault.
 const TRY_AGAIN: &str = "to try it once more, run the action reload";
@@ -54,6 +58,16 @@ pub struct Plan {
     pub expect: Expected,
     /// What to write down once Falco serves this.
     pub keep: Option<Keep>,
+    /// What to tell the observability agent once Falco serves: relation and databag, as far as it differs.
+    pub publish: Vec<(RelationId, Databag)>,
+    /// What is known of the delivery of alerts, if it is not what was known before.
+    #[serde(skip)]
+    pub delivery: Option<delivery::Known>,
+    /// What the Python charm left, to be removed once Falco serves.
+    #[serde(skip)]
+    pub leftovers: Leftovers,
+    /// What may be the reason when Falco does not stay up, beside what it says itself.
+    pub explanation: Option<&'static str>,
     /// What is rejected if Falco does not serve this, because there is something else to go back to.
     pub or_reject: Option<Digest>,
     /// What to tell the operator, whatever is seen afterwards.
@@ -95,7 +109,10 @@ impl Plan {
     pub fn status(&self, seen: &Seen) -> Status {
         let service = match seen {
             Seen::Serving => Status::active(),
-            Seen::Down(words) => Status::Blocked(format!("{UNIT} does not stay up: {words}")),
+            Seen::Down(words) => {
+                let explanation = self.explanation.map(|text| format!("; {text}")).unwrap_or_default();
+                Status::Blocked(format!("{UNIT} does not stay up: {words}{explanation}"))
+            }
             Seen::NotServing(words) => {
                 let port = self.expect.port;
                 Status::Blocked(format!(
@@ -125,6 +142,7 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
     check_host(facts)?;
     let mut notes = Vec::new();
     let (distribution, install) = choose_distribution(facts, &mut notes)?;
+    check_abilities(facts, &config, install.is_some())?;
     let url = choose_url(facts, &mut notes);
     let chosen = sources::choose(facts, &config, &mut notes);
 
@@ -174,7 +192,7 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
     match good {
         Some(good) => {
             notes.push(Status::Blocked(format!("{text}; the last good configuration stays in use")));
-            Ok(hold(facts, &good, notes))
+            Ok(hold(facts, &config, &good, notes))
         }
         None => Err(Status::Blocked(text)),
     }
@@ -223,6 +241,10 @@ fn ask(
         daemon_reload: false,
         service: ServiceAction::Leave,
         keep: None,
+        publish: Vec::new(),
+        delivery: None,
+        leftovers: Leftovers::default(),
+        explanation: None,
         or_reject: None,
         notes,
     }
@@ -246,7 +268,9 @@ fn run(
         content: distribution::origin_text(tarball, &distribution).into_bytes(),
     });
     let (write, daemon_reload) = facts.machine.differing(&candidate.config, &candidate.unit);
-    let Aftermath { keep, or_reject, notes } = aftermath;
+    let Aftermath { keep, or_reject, mut notes } = aftermath;
+    let publish = publish(facts, expect.port);
+    let delivery = delivery(facts, service, &mut notes);
     Ok(Plan {
         distribution: Some(distribution),
         install,
@@ -257,14 +281,19 @@ fn run(
         service,
         expect,
         keep: Some(keep),
+        publish,
+        delivery,
+        leftovers: facts.leftovers.clone(),
+        explanation: host::explanation(&facts.machine.abilities, config.engine),
         or_reject,
         notes,
     })
 }
 
 /// The plan to stay with the last good pair of files, or to go back to it. Nothing of it is new, so nothing is kept.
-fn hold(facts: &Facts, good: &Good, notes: Vec<Status>) -> Plan {
+fn hold(facts: &Facts, config: &Config, good: &Good, mut notes: Vec<Status>) -> Plan {
     let service = service::choose(facts, &good.unit_digest, &good.expect);
+    let delivery = delivery(facts, service, &mut notes);
     let (write, daemon_reload) = facts.machine.differing(&good.config, &good.unit);
     Plan {
         distribution: None,
@@ -276,6 +305,10 @@ fn hold(facts: &Facts, good: &Good, notes: Vec<Status>) -> Plan {
         service,
         expect: good.expect.clone(),
         keep: None,
+        publish: publish(facts, good.expect.port),
+        delivery,
+        leftovers: facts.leftovers.clone(),
+        explanation: host::explanation(&facts.machine.abilities, config.engine),
         or_reject: None,
         notes,
     }
@@ -292,6 +325,38 @@ fn check_host(facts: &Facts) -> Result<(), Status> {
         return Err(Status::Blocked(text));
     }
     Ok(())
+}
+
+/// Whether Falco can watch this host is asked before anything is done for it. Where it runs, it can.
+fn check_abilities(facts: &Facts, config: &Config, installs: bool) -> Result<(), Status> {
+    let engine = if facts.machine.service.is_running() { Engine::Nodriver } else { config.engine };
+    let problems = host::problems(&facts.machine.abilities, engine, installs);
+    if problems.is_empty() { Ok(()) } else { Err(Status::Blocked(problems.join("; "))) }
+}
+
+/// What the observability agent does not know yet.
+fn publish(facts: &Facts, port: u16) -> Vec<(RelationId, Databag)> {
+    if facts.cos_agent.is_empty() {
+        return Vec::new();
+    }
+    let wanted = cos_agent::databag(&facts.topology, port);
+    let differences = facts.cos_agent.iter().map(|(id, own)| (*id, relation::difference(own, &wanted)));
+    differences.filter(|(_, difference)| difference.iter().next().is_some()).collect()
+}
+
+/// What is known of the delivery of alerts by now. A Falco that is made to load something else begins anew.
+fn delivery(facts: &Facts, service: ServiceAction, notes: &mut Vec<Status>) -> Option<delivery::Known> {
+    let machine = &facts.machine;
+    let served = machine.served.as_ref().filter(|_| service == ServiceAction::Leave)?;
+    let sends = machine.files.get(CONFIG_FILE).is_some_and(|file| falco_yaml::url_of(&file.content).is_some());
+    if !sends {
+        return None;
+    }
+    let known = machine.delivery.after(&served.counters, &machine.printed);
+    notes.extend(known.remark().map(Status::Active));
+    // As long as all is well, nothing has to be remembered.
+    let is_trouble = known.remark().or_else(|| machine.delivery.remark()).is_some();
+    (is_trouble && known != machine.delivery).then_some(known)
 }
 
 fn choose_distribution(facts: &Facts, notes: &mut Vec<Status>) -> Result<(Distribution, Option<Tarball>), Status> {

@@ -11,16 +11,22 @@ use charm_core::config::RawConfig;
 use charm_core::digest::Digest;
 use charm_core::interfaces::falcosidekick_http_endpoint::Provider;
 use charm_core::interfaces::{DatabagError, RelationData};
-use charm_core::names::{AppName, UnitName};
+use charm_core::names::{AppName, RelationId, UnitName};
+use charm_core::relation::{Databag, Side};
+use charm_core::systemd::Line;
 use charm_core::topology::Topology;
-use charm_core::{Event, Hook, files, http, juju, relation, systemd};
+use charm_core::{Event, Hook, files, http, juju, relation, secret, systemd};
 use serde::{Deserialize, Serialize};
 
 use crate::checked::Checked;
 use crate::config::Config;
+use crate::containers::{self, Containers};
+use crate::delivery;
 use crate::distribution::{self, Available};
 use crate::generation::store::{self, Links};
 use crate::generation::{Generation, Id};
+use crate::host::{self, Abilities};
+use crate::leftovers::{self, Leftovers};
 use crate::metrics::Served;
 use crate::paths::{
     CONFIG_FILE, DEFAULT_RULES, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, PACKAGE_FILES, REFUSED_FILE, UNIT, UNIT_FILE,
@@ -39,6 +45,9 @@ pub const FILES: [(&str, u32); 4] =
 /// How long a running Falco is given to answer before it counts as silent. It opens its engine in two to four seconds.
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// How many of the last lines of Falco are looked at. A receiver that is away costs it one for each alert.
+const PRINTED: usize = 200;
+
 /// Everything that a decision may depend on.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -50,6 +59,10 @@ pub struct Facts {
     pub config: RawConfig,
     /// The Falcosidekick on the other side, if one is related.
     pub sidekick: Option<Sidekick>,
+    /// The relations to an observability agent, and what this unit has published there.
+    pub cos_agent: Vec<(RelationId, Databag)>,
+    /// What the Python charm left here.
+    pub leftovers: Leftovers,
     /// The operator's repository, as far as it could be had.
     pub repository: Brought,
     /// Falco is asked to read its files again, whether something differs or not.
@@ -67,6 +80,14 @@ pub struct Facts {
 pub struct Machine {
     /// What stands in the way.
     pub host: Host,
+    /// What it can do for Falco.
+    pub abilities: Abilities,
+    /// The containers on it.
+    pub containers: Containers,
+    /// What was known of the delivery of alerts after the last hook.
+    pub delivery: delivery::Known,
+    /// The last lines that Falco printed, when alerts are sent on.
+    pub printed: Vec<Line>,
     /// What is on disk of the files that the charm writes whole, by path.
     pub files: BTreeMap<&'static str, files::File>,
     /// The default rules of the distribution to run, once it is unpacked.
@@ -126,6 +147,8 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
         root: hook.path_text("").trim_end_matches('/').to_owned(),
         config: juju::config_get()?,
         sidekick: sidekick(hook)?,
+        cos_agent: cos_agent(hook)?,
+        leftovers: Leftovers::default(),
         repository: Brought::default(),
         asked_to_reload: false,
         without_asking: hook.dry_run,
@@ -137,6 +160,7 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
     // Neither is answered by anything that the repository could change, and the second unit of a machine shares the
     // folders of the first.
     if let (None, None, Ok(config)) = (&host.foreign, &host.other_unit, facts.config()) {
+        facts.leftovers = leftovers(hook, &facts.config, &config)?;
         facts.repository = match config.repository.transpose() {
             Ok(wanted) => repository::bring(hook, wanted.as_ref(), look)?,
             Err(problem) => Brought { content: None, problem: Some(problem) },
@@ -165,7 +189,8 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
         Some(port) if service.is_running() => served(port, PATIENCE).await,
         _ => None,
     };
-    let mut host = host(hook, &service, files.get(UNIT_FILE))?;
+    let sends = files.get(CONFIG_FILE).is_some_and(|file| falco_yaml::url_of(&file.content).is_some());
+    let mut host = in_the_way(hook, &service, files.get(UNIT_FILE))?;
     let wanted = facts.config().ok().map(|config| config.metrics_port.number());
     if !service.is_running() || port != wanted {
         // The kernel walks a large table for it, which would be half of the time of a hook that changes nothing.
@@ -178,6 +203,10 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
     }
     Ok(Machine {
         host,
+        abilities: host::gather(hook)?,
+        containers: containers::gather(hook)?,
+        delivery: delivery::Known::read(hook)?,
+        printed: if sends && served.is_some() { systemd::printed_lines(UNIT, PRINTED) } else { Vec::new() },
         default_rules: match facts.available.to_run() {
             Some(distribution) => files::read(&hook.path(&distribution.path(DEFAULT_RULES)))?.map(Digest::of),
             None => None,
@@ -214,6 +243,12 @@ pub async fn served(port: u16, patience: Duration) -> Option<Served> {
     }
 }
 
+/// All that Falco on this machine tells on `/metrics`, if it answers.
+pub async fn metrics(port: u16) -> Option<String> {
+    let answer = http::get(&format!("http://127.0.0.1:{port}/metrics")).await.ok()?;
+    (answer.status == 200).then_some(answer.body)
+}
+
 /// The digests of rules files, by name without folder, as Falco tells them.
 fn rules_on_disk(hook: &Hook, paths: &[String]) -> Result<BTreeMap<String, Digest>> {
     let mut rules = BTreeMap::new();
@@ -231,12 +266,34 @@ fn sidekick(hook: &Hook) -> Result<Option<Sidekick>> {
     Ok(related.map(|remote| Sidekick { app: remote.app, data: Provider::read(&remote.data) }))
 }
 
+fn cos_agent(hook: &Hook) -> Result<Vec<(RelationId, Databag)>> {
+    let mut relations = Vec::new();
+    for id in relation::ids(hook, "cos-agent")? {
+        relations.extend(relation::own(hook, id, Side::Unit)?.map(|own| (id, own)));
+    }
+    Ok(relations)
+}
+
+/// Nothing without the Python charm's folder, which is why its key is asked for only beside that.
+fn leftovers(hook: &Hook, raw: &RawConfig, config: &Config) -> Result<Leftovers> {
+    let found = leftovers::gather(hook, None, None)?;
+    let Some(Ok(wanted)) = config.repository.as_ref().filter(|_| found != Leftovers::default()) else {
+        return Ok(found);
+    };
+    let key = match wanted.key.as_ref().filter(|_| !hook.dry_run) {
+        Some(id) => secret::get(id, "value")?.ok(),
+        None => None,
+    };
+    let option = raw.get::<String>(repository::REPOSITORY).ok().flatten();
+    leftovers::gather(hook, option.as_deref(), key.as_ref().map(|key| key.expose().as_slice()))
+}
+
 /// Juju tells of a new charm and of a new resource by the same event.
 fn may_have_a_new_tarball(hook: &Hook) -> bool {
     matches!(&hook.event, Event::Reconcile(name) if name == "install" || name == "upgrade-charm")
 }
 
-fn host(hook: &Hook, service: &systemd::Unit, unit_file: Option<&files::File>) -> Result<Host> {
+fn in_the_way(hook: &Hook, service: &systemd::Unit, unit_file: Option<&files::File>) -> Result<Host> {
     let mut host = Host::default();
     match unit_file.map(|file| unit::owner_of(&file.content, hook)) {
         Some(unit::Owner::Us) | None => {}

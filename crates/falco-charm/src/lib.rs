@@ -8,15 +8,24 @@ pub mod apply;
 pub mod check;
 pub mod checked;
 pub mod config;
+pub mod containers;
+pub mod cos_agent;
 pub mod decide;
+pub mod delivery;
 pub mod distribution;
 pub mod facts;
 pub mod generation;
+pub mod host;
+pub mod leftovers;
 pub mod metrics;
 pub mod overrides;
 pub mod paths;
 pub mod render;
 pub mod repository;
+pub mod support_bundle;
+pub mod test_alert;
+#[cfg(test)]
+mod world;
 
 use std::process::ExitCode;
 

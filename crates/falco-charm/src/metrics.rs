@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use charm_core::digest::Digest;
 
+use crate::delivery::Counters;
+
 /// The digests that Falco took of the files it loaded, by file name without folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Served {
@@ -16,12 +18,14 @@ pub struct Served {
     pub rules: BTreeMap<String, Digest>,
     /// Its version.
     pub version: Option<String>,
+    /// What it has counted.
+    pub counters: Counters,
 }
 
 impl Served {
     /// Reads the metrics that matter here. Lines that are not understood are somebody else's.
     pub fn parse(text: &str) -> Self {
-        let mut served = Self::default();
+        let mut served = Self { counters: Counters::parse(text), ..Self::default() };
         for line in text.lines() {
             let Some((name, labels)) = line.split_once('{') else {
                 continue;

@@ -61,3 +61,12 @@ pub const PACKAGE_FILES: [&str; 4] = [
 
 /// The repository with the operator's rules, the key to it, and nothing else.
 pub const REPOSITORY: &str = "/var/lib/juju-falco/repository";
+
+/// What is forgotten at a boot.
+pub const RUN_FOLDER: &str = "/run/juju-falco";
+
+/// What was known of the delivery of alerts after the last hook.
+pub const DELIVERY_FILE: &str = "/run/juju-falco/delivery.json";
+
+/// What is collected for whoever helps from afar.
+pub const SUPPORT_BUNDLE: &str = "/var/lib/juju-falco/support.tar.gz";

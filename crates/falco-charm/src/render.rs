@@ -6,6 +6,7 @@ pub mod unit;
 use charm_core::topology::Topology;
 
 use crate::config::Config;
+use crate::containers::Containers;
 use crate::distribution::Distribution;
 use crate::generation::Generation;
 
@@ -20,6 +21,8 @@ pub struct Inputs<'a> {
     pub root: &'a str,
     /// The Falco to run.
     pub distribution: &'a Distribution,
+    /// The containers on this machine.
+    pub containers: &'a Containers,
     /// The operator's rules and overrides.
     pub generation: &'a Generation,
     /// Where alerts are sent.

@@ -124,3 +124,33 @@ fn actions_on_a_unit_without_falco_say_so() {
         assert!(message.contains("not installed"), "{name}: {message}");
     }
 }
+
+#[test]
+fn test_alert_is_noticed_and_says_whether_it_was_sent() {
+    let (host, state) = settled();
+    let outcome = act(&host, &Event::action("test-alert"), &state);
+    assert!(result(&outcome, "delivery").starts_with("not sent"), "{}", outcome.report());
+    let sink = charm_tests::sink::Sink::start();
+    let relation = charm_tests::falco_host::sidekick().remote_app("url", format!("\"{}\"", sink.url()));
+    let event = Event::relation_changed_by_app(charm_tests::falco_host::HTTP_ENDPOINT);
+    let state = run(&host, &event, &state.relation(relation));
+    let outcome = act(&host, &Event::action("test-alert"), &state);
+    assert_eq!(result(&outcome, "delivery"), "sent", "{}", outcome.report());
+}
+
+#[test]
+fn a_support_bundle_has_no_secret_in_it_and_no_one_else_can_read_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (host, state) = settled();
+    let relation = charm_tests::falco_host::sidekick().remote_app("url", "\"http://user:hunter2@127.0.0.1:9/\"");
+    let event = Event::relation_changed_by_app(charm_tests::falco_host::HTTP_ENDPOINT);
+    let state = run(&host, &event, &state.relation(relation));
+    let outcome = act(&host, &Event::action("support-bundle"), &state);
+    let file = host.machine.path(&result(&outcome, "file"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let unpacked = std::process::Command::new("tar").arg("-xzOf").arg(&file).output().unwrap();
+    let text = String::from_utf8_lossy(&unpacked.stdout).into_owned();
+    assert!(unpacked.status.success() && text.contains("listen_port") && !text.contains("hunter2"), "{text}");
+    host.run(&Event::remove(), &outcome.state);
+    assert!(!file.exists());
+}

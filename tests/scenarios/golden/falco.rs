@@ -12,6 +12,7 @@ use charm_tests::juju::{Event, State};
 use charm_tests::machine::Machine;
 use charm_tests::ports::free_port;
 use falco_charm::config::Config;
+use falco_charm::containers::Containers;
 use falco_charm::decide::{Seen, decide};
 use falco_charm::distribution::{Available, Distribution};
 use falco_charm::facts::Facts;
@@ -46,6 +47,7 @@ fn with_inputs<T>(state: &State, distribution: &Distribution, render: impl FnOnc
         topology: &topology(state),
         root: "",
         distribution,
+        containers: &Containers::default(),
         generation: &Generation::default(),
         url: None,
     })

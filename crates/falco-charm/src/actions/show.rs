@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use charm_core::config::RawConfig;
 use charm_core::status::without_credentials;
 use serde::Serialize;
 use serde_yaml::{Mapping, Value};
 
 use crate::check::Rule;
+use crate::config::OPTIONS;
 
 /// The longest text of one result, in bytes. Juju stores results for good, and a hook command cannot take an argument
 /// of more than 128 KiB.
@@ -63,6 +65,19 @@ pub fn falco_yaml(yaml: &[u8]) -> Result<String> {
         text.push_str("\n# and more\n");
     }
     Ok(text)
+}
+
+/// The options without secrets. Texts of any length, such as rules, are only counted.
+pub fn options(raw: &RawConfig) -> BTreeMap<String, String> {
+    let shown = OPTIONS.into_iter().filter_map(|(option, _)| {
+        let text = raw.get::<String>(option).ok()??;
+        let text = match option {
+            "rules" | "falco-config" | "custom-config-repo-known-hosts" => format!("{} bytes", text.len()),
+            _ => without_credentials(&text),
+        };
+        Some((option.to_owned(), text))
+    });
+    shown.collect()
 }
 
 fn hide(value: Value) -> Value {

@@ -6,8 +6,9 @@
 use std::str::FromStr;
 
 /// What an alert has already, in Falco's JSON or as a label of the receivers it passes through.
-const TAKEN: [&str; 12] = [
+const TAKEN: [&str; 13] = [
     "hostname",
+    "k8s_node_name",
     "k8s_ns_name",
     "k8s_pod_name",
     "message",

@@ -55,8 +55,15 @@ impl Candidate {
         generation: Generation,
         url: Option<&str>,
     ) -> Self {
-        let inputs =
-            Inputs { config, topology: &facts.topology, root: &facts.root, distribution, generation: &generation, url };
+        let inputs = Inputs {
+            config,
+            topology: &facts.topology,
+            root: &facts.root,
+            distribution,
+            containers: &facts.machine.containers,
+            generation: &generation,
+            url,
+        };
         let yaml = falco_yaml::falco_yaml(&inputs);
         let (unit, unit_digest) = unit::unit_file(&inputs);
         let disabled = config.disabled_rules.iter().map(|selector| (crate::config::DISABLED_RULES, selector.clone()));

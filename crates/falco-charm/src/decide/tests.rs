@@ -81,7 +81,7 @@ fn settled(facts: Facts) -> Facts {
 /// Falco has loaded what was expected.
 fn serve(machine: &mut Machine, expect: Expected) {
     let config = [("falco.yaml".to_owned(), expect.config)].into();
-    machine.served = Some(Served { config, rules: expect.rules, version: None });
+    machine.served = Some(Served { config, rules: expect.rules, ..Served::default() });
 }
 
 fn sidekick(url: &str) -> Sidekick {
@@ -446,6 +446,45 @@ fn remarks_of_falco_stay_in_the_status() {
     let verdict = Verdict { rejected: None, remarks: vec!["rules: a".into(), "rules: b".into()] };
     let plan = decide(&judged(facts, verdict)).unwrap();
     assert_eq!(plan.status(&Seen::Serving), Status::Active("rules: a; rules: b".into()));
+}
+
+#[test]
+fn what_the_host_lacks_blocks_before_anything_is_asked_or_written_and_does_not_count_where_falco_runs() {
+    let unprivileged = host::Abilities { mapped_users: true, ..Default::default() };
+    let mut facts = fresh();
+    facts.machine.abilities = unprivileged.clone();
+    let Err(Status::Blocked(text)) = decide(&facts) else { panic!() };
+    assert!(text.starts_with("host: this is an unprivileged"), "{text}");
+    let mut facts = settled(fresh());
+    facts.machine.abilities = unprivileged;
+    assert_eq!(decide(&facts).unwrap().service, ServiceAction::Leave);
+}
+
+#[test]
+fn the_observability_agent_is_told_once_and_again_when_the_port_moves() {
+    let mut facts = settled(fresh());
+    facts.cos_agent = vec![("5".parse().unwrap(), Databag::default())];
+    let [(_, told)] = decide(&facts).unwrap().publish.try_into().unwrap();
+    assert!(told.get("config").unwrap().contains("8765"));
+    facts.cos_agent = vec![("5".parse().unwrap(), told)];
+    assert!(decide(&facts).unwrap().publish.is_empty());
+    facts.config = [("metrics-port", 9000)].into_iter().collect();
+    let plan = decide(&accepted(facts)).unwrap();
+    assert!(plan.publish[0].1.get("config").unwrap().contains("9000"));
+}
+
+#[test]
+fn alerts_that_do_not_arrive_are_a_remark_on_active() {
+    let mut facts = fresh();
+    facts.sidekick = Some(sidekick("\"http://sidekick.example/\""));
+    let mut facts = settled(facts);
+    let text = "Tue Nov 25 13:00:00 2026: libcurl failed to perform call: Couldn't connect to server".to_owned();
+    facts.machine.printed = vec![systemd::Line { time: 5, text }];
+    let plan = decide(&facts).unwrap();
+    let Status::Active(text) = plan.status(&Seen::Serving) else { panic!() };
+    assert_eq!(text, "http-endpoint: alerts do not arrive: Couldn't connect to server");
+    facts.machine.delivery = plan.delivery.unwrap();
+    assert_eq!(decide(&facts).unwrap().delivery, None, "what is known already is not written again");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_yaml::{Mapping, Value};
 
 use super::Inputs;
 use crate::config::{Config, Engine, Port, Priority, Selector};
+use crate::containers::InitConfig;
 use crate::distribution::Distribution;
 use crate::generation::Generation;
 use crate::paths::{CONTAINER_PLUGIN, DEFAULT_RULES};
@@ -19,6 +20,9 @@ use crate::paths::{CONTAINER_PLUGIN, DEFAULT_RULES};
 /// How many alerts may wait for a slow output. Without a bound, a hung receiver fills the memory of the host; what is
 /// over it is dropped and counted by Falco. One alert takes one or two kilobytes.
 const OUTPUTS_QUEUE: u32 = 10_000;
+
+/// The label with the name of the Kubernetes node.
+pub const NODE: &str = "k8s_node_name";
 
 /// The rules files to load, in order: the defaults first, so that the operator's can refer to them.
 pub fn rules_files(config: &Config, distribution: &Distribution, generation: &Generation) -> Vec<String> {
@@ -86,11 +90,12 @@ fn select_rules(file: &mut Mapping, config: &Config) {
 }
 
 fn base(inputs: &Inputs<'_>) -> FalcoYaml {
-    let Inputs { config, topology, root, distribution, generation, url } = *inputs;
+    let Inputs { config, topology, root, distribution, containers, generation, url } = *inputs;
     let plugins = if distribution.container_plugin {
         vec![Plugin {
             name: "container",
             library_path: text(&format!("{root}{}", distribution.path(CONTAINER_PLUGIN))),
+            init_config: containers.init_config(root),
         }]
     } else {
         Vec::new()
@@ -115,7 +120,7 @@ fn base(inputs: &Inputs<'_>) -> FalcoYaml {
         outputs_queue: OutputsQueue { capacity: OUTPUTS_QUEUE },
         append_output: [
             AppendOutput { suggested_output: Some(true), extra_fields: Vec::new() },
-            AppendOutput { suggested_output: None, extra_fields: labels(topology, config) },
+            AppendOutput { suggested_output: None, extra_fields: labels(topology, containers.node.as_deref(), config) },
         ],
         stdout_output: Switch { enabled: false },
         // Falco ends at once when it has no output at all, and a host without detection is worse than a full log.
@@ -174,10 +179,11 @@ fn engine(config: &Config) -> EngineBlock {
     }
 }
 
-fn labels(topology: &Topology, config: &Config) -> Vec<Label> {
+fn labels(topology: &Topology, node: Option<&str>, config: &Config) -> Vec<Label> {
     let juju = topology.labels().map(|(name, value)| Label::new(name, value));
+    let node = node.map(|node| Label::new(NODE, node));
     let extra = config.extra_labels.iter().map(|(name, value)| Label::new(name, value));
-    juju.into_iter().chain(extra).collect()
+    juju.into_iter().chain(node).chain(extra).collect()
 }
 
 /// A text in falco.yaml: Falco replaces `${NAME}` by a variable of its environment, unless the dollar is doubled.
@@ -236,6 +242,8 @@ struct Buffers {
 struct Plugin {
     name: &'static str,
     library_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_config: Option<InitConfig>,
 }
 
 #[derive(Serialize)]
@@ -320,6 +328,7 @@ struct SyscallEventDrops {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containers::Containers;
     use crate::generation::Generation;
     use crate::overrides::{self, Document};
     use crate::render::unit::tests::with;
@@ -352,6 +361,17 @@ mod tests {
             fields.iter().flat_map(|field| field.as_mapping().unwrap().keys().filter_map(Value::as_str)).collect();
         assert_eq!(names, ["juju_model", "juju_model_uuid", "juju_application", "juju_unit", "juju_charm", "team"]);
         assert_eq!(fields[5]["team"], "blue");
+    }
+
+    #[test]
+    fn a_node_is_named_and_its_runtime_is_told_to_the_plugin() {
+        let mut containers = Containers::default();
+        containers.node = Some("node-7".into());
+        let text = with(&[], |inputs| falco_yaml(&Inputs { containers: &containers, ..inputs }));
+        let yaml: Value = serde_yaml::from_str(&text).unwrap();
+        let fields = yaml["append_output"][1]["extra_fields"].as_sequence().unwrap();
+        assert_eq!(fields.last().unwrap()[NODE], "node-7");
+        assert!(yaml["plugins"][0].get("init_config").is_none(), "nothing was found that it would have to be told");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn digest_in(unit_file: &[u8]) -> Option<Digest> {
 
 /// The unit file and the digest in it, which covers what a running Falco cannot take in by a reload: all of the unit.
 pub fn unit_file(inputs: &Inputs<'_>) -> (String, Digest) {
-    let Inputs { config, topology, root, distribution, generation: _, url: _ } = inputs;
+    let Inputs { config, topology, root, distribution, containers: _, generation: _, url: _ } = inputs;
     let program = systemd_word(&format!("{root}{}", distribution.path(PROGRAM)));
     let config_file = systemd_word(&format!("{root}{CONFIG_FILE}"));
     let unit = &topology.unit;
@@ -119,6 +119,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::containers::Containers;
     use crate::distribution::Distribution;
     use crate::generation::Generation;
 
@@ -137,6 +138,7 @@ pub(super) mod tests {
             topology: &topology,
             root: "",
             distribution: &Distribution { name: "0.44.1-0123456789ab".into(), container_plugin: true },
+            containers: &Containers::default(),
             generation: &Generation::default(),
             url: None,
         })
