@@ -31,7 +31,7 @@ test: pebble ## every test that needs neither the network nor Juju; as root also
 
 test-machine: ## as root: the played systemctl beside a real systemd, the charm on a host with one, and repositories on a real sshd
 	@test -x /usr/sbin/sshd || { echo 'test-machine: installing openssh-server and git'; apt-get update --quiet; apt-get install --yes --quiet openssh-server git; }
-	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored
+	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored --test-threads=4
 	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
 
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
