@@ -15,6 +15,7 @@ use crate::launcher::Launcher;
 
 const LOKI: u32 = 2;
 const FALCO: u32 = 7;
+const COS_AGENT: u32 = 9;
 
 /// The text of 10 000 rules has 800 kB, and is in memory as an option, as a file and as what is on disk.
 const MEMORY_FOR_RULES: u64 = 32 << 20;
@@ -30,6 +31,8 @@ pub fn falco(runs: usize) -> Result<Charm> {
         Case::steady("update-status, nothing to do"),
         Case::new("config-changed, another priority"),
         Case::new("config-changed, 10 000 rules").with_memory(MEMORY_FOR_RULES),
+        Case::steady("update-status, 10 000 rules").with_memory(MEMORY_FOR_RULES),
+        Case::steady("update-status, cos-agent as well").with_memory(MEMORY_FOR_RULES),
     ];
     for (mode, runs) in [(Mode::Time, runs), (Mode::Memory, RUNS_FOR_MEMORY)] {
         eprintln!("falco: {mode:?}");
@@ -38,8 +41,8 @@ pub fn falco(runs: usize) -> Result<Charm> {
     Ok(Charm { name: "falco", most_hook_commands: 8, cases: cases.into() })
 }
 
-fn falco_in(mode: Mode, runs: usize, cases: &mut [Case; 5]) -> Result<()> {
-    let [first, config_changed, update_status, change, rules] = cases;
+fn falco_in(mode: Mode, runs: usize, cases: &mut [Case; 7]) -> Result<()> {
+    let [first, config_changed, update_status, change, rules, with_rules, with_agent] = cases;
     let (sink, launcher) = (Sink::start(), Launcher::new(mode)?);
     let fresh = || Ok::<_, anyhow::Error>(FalcoHost::on(Machine::new()?, |context| launcher.prepare(context)));
     let add = |case: &mut Case, outcome: &Outcome| {
@@ -69,6 +72,15 @@ fn falco_in(mode: Mode, runs: usize, cases: &mut [Case; 5]) -> Result<()> {
         let outcome = host.run(&Event::config_changed(), &state.clone().config("rules", many_rules(word)));
         add(rules, &outcome)?;
         state = outcome.state;
+    }
+    let agent = Relation::new(COS_AGENT, "cos-agent", "grafana-agent").remote_unit(0);
+    let observed = host.run(&Event::config_changed(), &state.clone().relation(agent)).state;
+    for (case, state) in [(with_rules, &state), (with_agent, &observed)] {
+        for _ in 0..runs {
+            let (before, outcome) = (host.actions(), host.run(&Event::update_status(), state));
+            ensure!(outcome.state == *state && host.actions() == before, "{} did something", case.name);
+            add(case, &outcome)?;
+        }
     }
     Ok(())
 }
