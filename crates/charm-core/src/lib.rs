@@ -71,6 +71,7 @@ pub mod juju;
 mod log;
 pub mod names;
 pub mod pebble;
+pub mod priority;
 pub mod process;
 pub mod relation;
 pub mod run;

@@ -7,7 +7,6 @@ mod engine;
 mod labels;
 mod memory;
 mod port;
-mod priority;
 mod rules;
 mod selector;
 
@@ -16,11 +15,11 @@ use std::str::FromStr;
 
 use charm_core::Status;
 use charm_core::config::{Kind, Problem, Problems, RawConfig};
+pub use charm_core::priority::Priority;
 
 pub use self::engine::Engine;
 pub use self::memory::MemoryLimit;
 pub use self::port::Port;
-pub use self::priority::Priority;
 pub use self::rules::inline_rules;
 pub use self::selector::Selector;
 

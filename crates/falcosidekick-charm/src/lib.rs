@@ -12,7 +12,6 @@ pub mod listener;
 pub mod log;
 pub mod names;
 pub mod outputs;
-pub mod priority;
 pub mod proxy;
 pub mod render;
 pub mod sinks;

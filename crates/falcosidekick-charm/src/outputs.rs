@@ -22,6 +22,7 @@ pub mod yaml;
 use std::collections::BTreeMap;
 
 use charm_core::config::{Problem, Problems, RawConfig};
+use charm_core::priority::Priority;
 use charm_core::secret::Redacted;
 
 use self::block::{Block, Key, Kind};
@@ -30,7 +31,6 @@ use self::collect::Collected;
 pub use self::late::{Server, note};
 use self::secrets::Secrets;
 use self::traps::Settings;
-use crate::priority::Priority;
 
 /// The option with the outputs.
 pub const OUTPUTS: &str = "outputs";

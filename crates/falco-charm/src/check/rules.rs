@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Selector;
-
-/// Falco's words for severities, the most severe first.
-const PRIORITIES: [&str; 8] =
-    ["emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug"];
+use crate::config::{Priority, Selector};
 
 /// A rule as Falco has loaded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,19 +84,20 @@ pub fn apply(rules: &mut [Rule], falco_yaml: &[u8]) -> Result<(), serde_yaml::Er
             }
         }
     }
-    let least = settings.priority.as_deref().and_then(severity);
+    let least = settings.priority.as_deref().and_then(priority).unwrap_or_default();
     for rule in rules {
-        rule.severe_enough = severity(&rule.priority) <= least.or(Some(PRIORITIES.len()));
+        rule.severe_enough = priority(&rule.priority).is_none_or(|priority| priority >= least);
     }
     Ok(())
 }
 
-/// 0 for the most severe.
-fn severity(priority: &str) -> Option<usize> {
-    let priority = priority.to_lowercase();
-    // Both forms of this one word are in use.
-    let priority = if priority == "info" { "informational" } else { &priority };
-    PRIORITIES.iter().position(|word| *word == priority)
+/// Falco writes it in any case.
+fn priority(word: &str) -> Option<Priority> {
+    match word.to_lowercase().as_str() {
+        // Both forms of this one word are in use.
+        "info" => Some(Priority::Informational),
+        word => word.parse().ok(),
+    }
 }
 
 /// Every star stands for any run of characters, also for none.

@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use charm_core::priority::Priority;
 use charm_core::secret::Redacted;
 
 use super::address::{host_port, is_base_url, is_host, is_url};
 use super::block::{Key, Kind};
 use super::template;
 use crate::fields;
-use crate::priority::Priority;
 
 /// Longer than any token, certificate or template.
 const LONGEST: usize = 16 * 1024;
@@ -178,8 +178,8 @@ fn map(kind: Kind, entries: Vec<(String, String)>) -> Result<Value, String> {
             }
             // Falcosidekick only understands the numbers of priorities here.
             Kind::Severities => Priority::from_str(&name.to_lowercase())
+                .map(number)
                 .map_err(|error| format!("{name:?} {error}"))?
-                .number()
                 .to_string(),
             _ if is_label(&name) => name,
             _ => return Err(format!("{name:?} may only have small letters, digits and `_`, and begins with a letter")),
@@ -189,6 +189,11 @@ fn map(kind: Kind, entries: Vec<(String, String)>) -> Result<Value, String> {
         }
     }
     Ok(Value::Map(map))
+}
+
+/// The number by which Falcosidekick knows a priority, from 1 on.
+fn number(priority: Priority) -> usize {
+    priority as usize + 1
 }
 
 fn is_name(text: &str) -> bool {
@@ -231,4 +236,16 @@ fn are_thresholds(text: &str) -> bool {
 fn is_base64_json(text: &str) -> bool {
     let decoded = STANDARD.decode(text).ok();
     decoded.is_some_and(|bytes| serde_json::from_slice::<serde_json::Map<_, _>>(&bytes).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_priorities_are_those_of_falcosidekick() {
+        assert_eq!(number("warning".parse().unwrap()), 4);
+        assert_eq!(number("emergency".parse().unwrap()), 8);
+        assert_eq!(number(Priority::Debug), 1);
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use charm_core::pebble::File;
+use charm_core::priority::Priority;
 use serde_json::{Value as Json, json};
 use url::Url;
 
@@ -10,7 +11,6 @@ use super::block::{Block, Kind, MINIMUM};
 use super::check::Value;
 use super::{Outputs, address, table};
 use crate::names::{AWS_CONFIG_FILE, AWS_CREDENTIALS_FILE, AZURE_CERTIFICATE_FILE};
-use crate::priority::Priority;
 
 /// The labels by which Juju's observability charms find things. They are those of the Falco unit, which sends them with
 /// each alert.
@@ -61,7 +61,7 @@ impl Outputs {
     /// What an operator need not say of each output.
     fn complete(&self, sections: &mut Sections, block: &Block) {
         let is_given = |key: &str| self.value(block.path, key).is_some();
-        let minimum = self.minimum.filter(|least| *least > Priority::DEBUG);
+        let minimum = self.minimum.filter(|least| *least > Priority::Debug);
         if let Some(least) = minimum.filter(|_| block.key(MINIMUM).is_some() && !is_given(MINIMUM)) {
             set(sections, &format!("{}.{MINIMUM}", block.path), json!(least.word()));
         }
