@@ -8,6 +8,7 @@ mod charm;
 mod consistency;
 mod descriptions;
 mod interfaces;
+mod options;
 mod surface;
 mod workloads;
 

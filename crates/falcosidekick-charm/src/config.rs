@@ -76,10 +76,6 @@ impl FromStr for Port {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use serde::Deserialize;
-
     use super::*;
 
     fn parse<T: Into<serde_json::Value> + Clone>(options: &[(&str, T)]) -> Result<Config, Status> {
@@ -117,40 +113,5 @@ mod tests {
     fn all_bad_values_are_told_at_once() {
         let Err(Status::Blocked(message)) = parse(&[("port", "0"), ("allow-plain-http", "no")]) else { panic!() };
         assert!(message.starts_with("port: ") && message.contains("; allow-plain-http: "), "{message}");
-    }
-
-    #[derive(Deserialize)]
-    struct Charmcraft {
-        config: Options,
-    }
-
-    #[derive(Deserialize)]
-    struct Options {
-        options: BTreeMap<String, Declared>,
-    }
-
-    #[derive(Deserialize)]
-    struct Declared {
-        #[serde(rename = "type")]
-        kind: String,
-        default: Option<serde_json::Value>,
-    }
-
-    #[test]
-    fn charmcraft_yaml_declares_exactly_these_options_with_these_types_and_defaults() {
-        let charmcraft: Charmcraft =
-            serde_yaml::from_str(include_str!("../../../charms/falcosidekick-k8s/charmcraft.yaml")).unwrap();
-        let declared = charmcraft.config.options;
-        let kinds: BTreeMap<&str, &str> =
-            declared.iter().map(|(name, option)| (name.as_str(), option.kind.as_str())).collect();
-        let asked = OPTIONS.map(|(name, kind)| match kind {
-            Kind::Text => (name, "string"),
-            Kind::Integer => (name, "int"),
-            Kind::Switch => (name, "boolean"),
-            Kind::Secret => (name, "secret"),
-        });
-        assert_eq!(kinds, asked.into_iter().collect());
-        let defaults = declared.into_iter().filter_map(|(name, option)| Some((name, option.default?)));
-        assert_eq!(Config::parse(&defaults.collect()), Config::parse(&RawConfig::default()));
     }
 }

@@ -1,7 +1,3 @@
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
 use super::*;
 use crate::repository::{KnownHosts, Transport};
 
@@ -159,39 +155,4 @@ fn a_repository_that_is_not_understood_holds_back_nothing_but_itself() {
     }
     let message = blocked(&[("custom-config-repository", "x"), ("priority", "loud")]);
     assert!(message.starts_with("priority: ") && message.contains("; custom-config-repository: "), "{message}");
-}
-
-#[derive(Deserialize)]
-struct Charmcraft {
-    config: Options,
-}
-
-#[derive(Deserialize)]
-struct Options {
-    options: BTreeMap<String, Declared>,
-}
-
-#[derive(Deserialize)]
-struct Declared {
-    #[serde(rename = "type")]
-    kind: String,
-    default: Option<serde_json::Value>,
-}
-
-#[test]
-fn charmcraft_yaml_declares_exactly_these_options_with_these_types_and_defaults() {
-    let charmcraft: Charmcraft =
-        serde_yaml::from_str(include_str!("../../../../charms/falco/charmcraft.yaml")).unwrap();
-    let declared = charmcraft.config.options;
-    let kinds: BTreeMap<&str, &str> =
-        declared.iter().map(|(name, option)| (name.as_str(), option.kind.as_str())).collect();
-    let asked = OPTIONS.map(|(name, kind)| match kind {
-        Kind::Text => (name, "string"),
-        Kind::Integer => (name, "int"),
-        Kind::Switch => (name, "boolean"),
-        Kind::Secret => (name, "secret"),
-    });
-    assert_eq!(kinds, asked.into_iter().collect());
-    let defaults = declared.into_iter().filter_map(|(name, option)| Some((name, option.default?)));
-    assert_eq!(Config::parse(&defaults.collect()), Config::parse(&RawConfig::default()));
 }
