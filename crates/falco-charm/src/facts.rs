@@ -30,6 +30,7 @@ use crate::leftovers::{self, Leftovers};
 use crate::metrics::Served;
 use crate::paths::{
     CONFIG_FILE, DEFAULT_RULES, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, PACKAGE_FILES, REFUSED_FILE, UNIT, UNIT_FILE,
+    file_name,
 };
 use crate::render::falco_yaml;
 use crate::render::unit::{self, DIGEST_VARIABLE};
@@ -230,13 +231,10 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
 /// What Falco on this machine says that it has loaded, asked again until it answers or `patience` is over.
 pub async fn served(port: u16, patience: Duration) -> Option<Served> {
     const PAUSE: Duration = Duration::from_millis(100);
-    let url = format!("http://127.0.0.1:{port}/metrics");
     let mut left = patience;
     loop {
-        match http::get(&url).await {
-            Ok(answer) if answer.status == 200 => return Some(Served::parse(&answer.body)),
-            Ok(answer) => tracing::debug!("{url} answers {}", answer.status),
-            Err(error) => tracing::debug!("{url} does not answer: {error}"),
+        if let Some(text) = metrics(port).await {
+            return Some(Served::parse(&text));
         }
         left = left.checked_sub(PAUSE)?;
         tokio::time::sleep(PAUSE).await;
@@ -245,8 +243,13 @@ pub async fn served(port: u16, patience: Duration) -> Option<Served> {
 
 /// All that Falco on this machine tells on `/metrics`, if it answers.
 pub async fn metrics(port: u16) -> Option<String> {
-    let answer = http::get(&format!("http://127.0.0.1:{port}/metrics")).await.ok()?;
-    (answer.status == 200).then_some(answer.body)
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    match http::get(&url).await {
+        Ok(answer) if answer.status == 200 => return Some(answer.body),
+        Ok(answer) => tracing::debug!("{url} answers {}", answer.status),
+        Err(error) => tracing::debug!("{url} does not answer: {error}"),
+    }
+    None
 }
 
 /// The digests of rules files, by name without folder, as Falco tells them.
@@ -254,8 +257,7 @@ fn rules_on_disk(hook: &Hook, paths: &[String]) -> Result<BTreeMap<String, Diges
     let mut rules = BTreeMap::new();
     for path in paths {
         if let Some(content) = files::read(&hook.path(path))? {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            rules.insert(name.to_owned(), Digest::of(content));
+            rules.insert(file_name(path).to_owned(), Digest::of(content));
         }
     }
     Ok(rules)

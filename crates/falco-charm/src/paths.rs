@@ -70,3 +70,8 @@ pub const DELIVERY_FILE: &str = "/run/juju-falco/delivery.json";
 
 /// What is collected for whoever helps from afar.
 pub const SUPPORT_BUNDLE: &str = "/var/lib/juju-falco/support.tar.gz";
+
+/// The name of a file without its folder.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

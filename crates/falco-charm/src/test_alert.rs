@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use charm_core::Hook;
 use charm_core::process::Command;
 use charm_core::systemd::{self, Line};
-use charm_core::{Hook, http};
 
 use crate::delivery;
+use crate::facts;
 use crate::paths::UNIT;
 
 /// The rule of Falco's defaults that is made to match.
@@ -85,8 +86,7 @@ pub async fn run(hook: &Hook, port: u16, sends: bool) -> Result<Result<Outcome, 
 
 /// How often the rule has matched, or nothing when Falco does not answer.
 async fn matches(port: u16) -> Option<u64> {
-    let answer = http::get(&format!("http://127.0.0.1:{port}/metrics")).await.ok()?;
-    (answer.status == 200).then(|| count(&answer.body))
+    facts::metrics(port).await.as_deref().map(count)
 }
 
 /// A rule that has not matched yet has no series.
