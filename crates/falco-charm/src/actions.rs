@@ -73,7 +73,7 @@ async fn rollback_rules(hook: &Hook) -> Result<()> {
     if facts.machine.generation(&instead).is_none() {
         bail!(Status::Blocked(format!("the generation {instead} is no longer whole")));
     }
-    let refused = sources::choose(&facts, &facts.config()?, &mut Vec::new()).generation.id();
+    let refused = sources::choose(&facts, &facts.config()?, &mut Vec::new()).generation.id().clone();
     if refused == instead {
         bail!(Status::Blocked(format!("the generation {instead} is what the sources give")));
     }
@@ -101,11 +101,11 @@ async fn validate_rules(hook: &Hook) -> Result<()> {
     let candidate = decide::wanted(&facts, &config)?;
     // It is judged at the place where it would be used, since Falco judges paths, too.
     let id = candidate.generation.id();
-    let was_there = store::read(hook, &id)?.is_some();
+    let was_there = store::read(hook, id)?.is_some();
     store::write(hook, &candidate.generation)?;
     let verdict = apply::judge(hook, &candidate);
     if !was_there {
-        store::remove(hook, &id)?;
+        store::remove(hook, id)?;
     }
     let verdict = verdict?;
     let mut results = BTreeMap::from([
@@ -159,9 +159,7 @@ fn show_config(hook: &Hook) -> Result<()> {
 
 /// Causes one harmless alert, and says what became of it.
 async fn test_alert(hook: &Hook) -> Result<()> {
-    let Some(yaml) = files::read(&hook.path(CONFIG_FILE))? else {
-        bail!(not_installed());
-    };
+    let yaml = files::read(&hook.path(CONFIG_FILE))?.unwrap_or_default();
     let Some(port) = falco_yaml::port_of(&yaml) else {
         bail!(not_installed());
     };
@@ -179,20 +177,16 @@ async fn test_alert(hook: &Hook) -> Result<()> {
 /// Everything about this unit that somebody needs who helps from afar.
 async fn support_bundle(hook: &Hook) -> Result<()> {
     let facts = facts::gather(hook, Look::Stored).await?;
-    let shown = |path: &str| -> Result<String> {
-        let yaml = files::read(&hook.path(path))?;
-        yaml.map_or_else(|| Ok(String::new()), |yaml| show::falco_yaml(&yaml))
-    };
-    let plan = decide::decide(&facts);
-    let status = match &plan {
-        Ok(plan) => Status::worst(plan.notes.iter().cloned()).unwrap_or_else(Status::active),
-        Err(status) => status.clone(),
+    let yaml = facts.machine.files.get(CONFIG_FILE).map(|file| file.content.as_slice()).unwrap_or_default();
+    let status = match decide::decide(&facts) {
+        Ok(plan) => Status::worst(plan.notes).unwrap_or_else(Status::active),
+        Err(status) => status,
     };
     let known = support_bundle::Known {
         falco: facts.available.to_run().map(|distribution| distribution.version().to_owned()).unwrap_or_default(),
         status: status.to_string(),
-        falco_yaml: shown(CONFIG_FILE)?,
-        metrics: match falco_yaml::port_of(&files::read(&hook.path(CONFIG_FILE))?.unwrap_or_default()) {
+        falco_yaml: if yaml.is_empty() { String::new() } else { show::falco_yaml(yaml)? },
+        metrics: match falco_yaml::port_of(yaml) {
             Some(port) => facts::metrics(port).await.unwrap_or_default(),
             None => String::new(),
         },

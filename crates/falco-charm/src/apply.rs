@@ -46,7 +46,7 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
         juju::status_set(&Status::Maintenance(format!("installing Falco {}", distribution.name)))?;
         distribution::unpack(hook, tarball, distribution)?;
     }
-    if let Some(generation) = &plan.generation {
+    if let Some(generation) = plan.generation.as_ref().filter(|_| !plan.is_stored) {
         store::write(hook, generation)?;
     }
     if let Some(candidate) = &plan.check {

@@ -6,31 +6,33 @@
 //! it rejected is never run; the generation before takes its place, with everything else as the operator wants it, and
 //! if that does not help either, the last pair of files that it proved to serve.
 
+mod around;
 mod candidate;
-mod good;
+mod pair;
 mod service;
 pub mod sources;
 
+use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::files::File;
 use charm_core::names::RelationId;
 use charm_core::relation::Databag;
-use charm_core::{Status, relation};
 use serde::{Serialize, Serializer};
 
-use self::good::{Good, keep};
+use self::around::{check_abilities, check_host, choose_distribution, choose_url, delivery, publish, remark};
+use self::pair::{Pair, keep};
 
 pub use self::candidate::Candidate;
 pub use self::service::{Expected, ServiceAction};
-use crate::config::{Config, Engine};
-use crate::distribution::{self, Available, Distribution, Tarball};
-use crate::facts::{Facts, Machine, Sidekick};
+use crate::config::Config;
+use crate::distribution::{self, Distribution, Tarball};
+use crate::facts::{Facts, Machine};
 use crate::generation::store::Links;
 use crate::generation::{Generation, Id};
 use crate::leftovers::Leftovers;
 use crate::paths::{CONFIG_FILE, ORIGIN_FILE, UNIT};
 use crate::render::falco_yaml;
-use crate::{cos_agent, delivery, host};
+use crate::{delivery, host};
 
 /// What an operator does about a configuration with which Falco did not run, when it was not the configuration's fault.
 const TRY_AGAIN: &str = "to try it once more, run the action reload";
@@ -46,6 +48,9 @@ pub struct Plan {
     /// The operator's rules and overrides, to be on disk before anything names them.
     #[serde(serialize_with = "as_id")]
     pub generation: Option<Generation>,
+    /// They are there, as this hook has seen.
+    #[serde(skip)]
+    pub is_stored: bool,
     /// Have Falco judge this, and do nothing else.
     pub check: Option<Candidate>,
     /// Files to write, in this order.
@@ -152,7 +157,7 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
     if let Some(current) = facts.machine.current().filter(|current| **current != chosen.generation) {
         candidates.push(candidate(current));
     }
-    let good = Good::of(&facts.machine, &facts.root);
+    let good = Pair::good(&facts.machine, &facts.root);
     if good.is_none() && !chosen.generation.is_empty() {
         candidates.push(candidate(&Generation::default()));
     }
@@ -192,7 +197,8 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
     match good {
         Some(good) => {
             notes.push(Status::Blocked(format!("{text}; the last good configuration stays in use")));
-            Ok(hold(facts, &config, &good, notes))
+            // Nothing of it is new, so nothing is kept.
+            Ok(act(facts, &config, good, notes))
         }
         None => Err(Status::Blocked(text)),
     }
@@ -234,6 +240,7 @@ fn ask(
     Plan {
         distribution: Some(distribution.clone()),
         install,
+        is_stored: facts.machine.has(&candidate.generation),
         generation: Some(candidate.generation.clone()),
         expect: candidate.expect(facts.machine.default_rules.as_ref()),
         check: Some(candidate),
@@ -259,163 +266,47 @@ fn run(
     candidate: &Candidate,
     aftermath: Aftermath,
 ) -> Result<Plan, Status> {
-    let expect = candidate.expect(facts.machine.default_rules.as_ref());
-    let service = service::choose(facts, &candidate.unit_digest, &expect);
-    service::check_port(facts, config, service)?;
+    let Aftermath { keep, or_reject, notes } = aftermath;
+    let plan = act(facts, config, Pair::of(candidate, facts.machine.default_rules.as_ref()), notes);
+    service::check_port(facts, config, plan.service)?;
     let origin = install.as_ref().map(|tarball| File {
         path: ORIGIN_FILE.to_owned(),
         mode: 0o644,
         content: distribution::origin_text(tarball, &distribution).into_bytes(),
     });
-    let (write, daemon_reload) = facts.machine.differing(&candidate.config, &candidate.unit);
-    let Aftermath { keep, or_reject, mut notes } = aftermath;
-    let publish = publish(facts, expect.port);
-    let delivery = delivery(facts, service, &mut notes);
     Ok(Plan {
         distribution: Some(distribution),
         install,
         generation: Some(candidate.generation.clone()),
-        check: None,
-        write: origin.into_iter().map(Written).chain(write).collect(),
-        daemon_reload,
-        service,
-        expect,
+        is_stored: facts.machine.has(&candidate.generation),
+        write: origin.into_iter().map(Written).chain(plan.write).collect(),
         keep: Some(keep),
-        publish,
-        delivery,
-        leftovers: facts.leftovers.clone(),
-        explanation: host::explanation(&facts.machine.abilities, config.engine),
         or_reject,
-        notes,
+        ..plan
     })
 }
 
-/// The plan to stay with the last good pair of files, or to go back to it. Nothing of it is new, so nothing is kept.
-fn hold(facts: &Facts, config: &Config, good: &Good, mut notes: Vec<Status>) -> Plan {
-    let service = service::choose(facts, &good.unit_digest, &good.expect);
-    let delivery = delivery(facts, service, &mut notes);
-    let (write, daemon_reload) = facts.machine.differing(&good.config, &good.unit);
+/// The plan to run a pair of files, whatever it comes from.
+fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Plan {
+    let service = service::choose(facts, &pair.unit_digest, &pair.expect);
+    let (write, daemon_reload) = facts.machine.differing(&pair.config, &pair.unit);
     Plan {
         distribution: None,
         install: None,
         generation: None,
+        is_stored: false,
         check: None,
         write,
         daemon_reload,
         service,
-        expect: good.expect.clone(),
+        publish: publish(facts, pair.expect.port),
+        expect: pair.expect,
         keep: None,
-        publish: publish(facts, good.expect.port),
-        delivery,
+        delivery: delivery(facts, service, &mut notes),
         leftovers: facts.leftovers.clone(),
         explanation: host::explanation(&facts.machine.abilities, config.engine),
         or_reject: None,
         notes,
-    }
-}
-
-fn check_host(facts: &Facts) -> Result<(), Status> {
-    let host = &facts.machine.host;
-    if let Some(unit) = &host.other_unit {
-        let text = format!("{UNIT} of this machine is run by the unit {unit}; one Falco watches all of the machine");
-        return Err(Status::Blocked(text));
-    }
-    if let Some(path) = &host.foreign {
-        let text = format!("another Falco is installed on this machine ({path}); remove it, or remove this unit");
-        return Err(Status::Blocked(text));
-    }
-    Ok(())
-}
-
-/// Whether Falco can watch this host is asked before anything is done for it. Where it runs, it can.
-fn check_abilities(facts: &Facts, config: &Config, installs: bool) -> Result<(), Status> {
-    let engine = if facts.machine.service.is_running() { Engine::Nodriver } else { config.engine };
-    let problems = host::problems(&facts.machine.abilities, engine, installs);
-    if problems.is_empty() { Ok(()) } else { Err(Status::Blocked(problems.join("; "))) }
-}
-
-/// What the observability agent does not know yet.
-fn publish(facts: &Facts, port: u16) -> Vec<(RelationId, Databag)> {
-    if facts.cos_agent.is_empty() {
-        return Vec::new();
-    }
-    let wanted = cos_agent::databag(&facts.topology, port);
-    let differences = facts.cos_agent.iter().map(|(id, own)| (*id, relation::difference(own, &wanted)));
-    differences.filter(|(_, difference)| difference.iter().next().is_some()).collect()
-}
-
-/// What is known of the delivery of alerts by now. A Falco that is made to load something else begins anew.
-fn delivery(facts: &Facts, service: ServiceAction, notes: &mut Vec<Status>) -> Option<delivery::Known> {
-    let machine = &facts.machine;
-    let served = machine.served.as_ref().filter(|_| service == ServiceAction::Leave)?;
-    let sends = machine.files.get(CONFIG_FILE).is_some_and(|file| falco_yaml::url_of(&file.content).is_some());
-    if !sends {
-        return None;
-    }
-    let known = machine.delivery.after(&served.counters, &machine.printed);
-    notes.extend(known.remark().map(Status::Active));
-    // As long as all is well, nothing has to be remembered.
-    let is_trouble = known.remark().or_else(|| machine.delivery.remark()).is_some();
-    (is_trouble && known != machine.delivery).then_some(known)
-}
-
-fn choose_distribution(facts: &Facts, notes: &mut Vec<Status>) -> Result<(Distribution, Option<Tarball>), Status> {
-    let application = &facts.topology.application;
-    match &facts.available {
-        Available::Installed(distribution) => Ok((distribution.clone(), None)),
-        Available::New(tarball, distribution) => Ok((distribution.clone(), Some(tarball.clone()))),
-        Available::Unusable { tarball, problem, installed } => {
-            let what = if tarball.attached { "resource falco" } else { "the Falco packed with the charm" };
-            let text =
-                format!("{what}: {problem}; attach a good one: juju attach-resource {application} falco=FILE.tar.gz");
-            match installed {
-                Some(distribution) => {
-                    notes.push(Status::Blocked(text));
-                    Ok((distribution.clone(), None))
-                }
-                None => Err(Status::Blocked(text)),
-            }
-        }
-        Available::Nothing => Err(Status::Blocked(format!(
-            "no Falco to install: this charm was packed without one; juju attach-resource {application} falco=FILE.tar.gz"
-        ))),
-    }
-}
-
-/// Where alerts go beside the system log.
-fn choose_url(facts: &Facts, notes: &mut Vec<Status>) -> Option<String> {
-    let Some(Sidekick { app, data }) = &facts.sidekick else {
-        let text = "alerts go to the system log only; relate http-endpoint to Falcosidekick to send them on";
-        notes.push(Status::Active(text.to_owned()));
-        return None;
-    };
-    match data {
-        Ok(Some(provider)) => Some(provider.url.to_string()),
-        Ok(None) => {
-            notes.push(Status::Waiting(format!("http-endpoint: waiting for {app} to publish its URL")));
-            None
-        }
-        Err(error) => {
-            notes.push(Status::Blocked(format!("http-endpoint: {app} {error}; the last good URL stays in use")));
-            facts.machine.files.get(CONFIG_FILE).and_then(|file| falco_yaml::url_of(&file.content))
-        }
-    }
-}
-
-/// Where the charm does not do what an option says, or what it says is seldom meant.
-fn remark(config: &Config, candidate: &Candidate, notes: &mut Vec<Status>) {
-    if !config.default_rules && falco_yaml::loads_defaults(config, &candidate.generation) {
-        let text = "default-rules: without Falco's own rules there is no rule at all; they stay in use until rules or \
-                    custom-config-repository gives others";
-        notes.push(Status::Blocked(text.to_owned()));
-    }
-    if !config.syslog_output && !candidate.sends_alerts {
-        let text = "syslog-output: alerts go to the system log until there is another place for them";
-        notes.push(Status::Active(text.to_owned()));
-    }
-    if config.engine == Engine::Nodriver {
-        let text = "engine: nodriver sees no system call, so that only rules of plugins raise alerts";
-        notes.push(Status::Active(text.to_owned()));
     }
 }
 
@@ -427,7 +318,17 @@ impl Machine {
 
     /// One of the stored generations.
     pub fn generation(&self, id: &Id) -> Option<&Generation> {
-        self.generations.iter().find(|generation| generation.id() == *id)
+        self.generations.iter().find(|generation| generation.id() == id)
+    }
+
+    /// Is this generation stored?
+    fn has(&self, generation: &Generation) -> bool {
+        self.generation(generation.id()).is_some()
+    }
+
+    /// Where the falco.yaml in use sends alerts, if it sends them anywhere.
+    fn url(&self) -> Option<String> {
+        self.files.get(CONFIG_FILE).and_then(|file| falco_yaml::url_of(&file.content))
     }
 
     /// Which of the two are to be written, and whether systemd has to read its files again then. The unit file comes

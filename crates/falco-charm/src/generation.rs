@@ -12,7 +12,7 @@ use charm_core::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::overrides::Overrides;
-use crate::paths::GENERATIONS;
+use crate::paths::{GENERATIONS, file_name};
 use crate::repository::Content;
 
 /// Put before the names of files that come from the repository. `/metrics` tells files apart by their names without
@@ -50,8 +50,10 @@ impl FromStr for Id {
 }
 
 /// What the operator wrote, wherever. The default is nothing, which is a generation like any other.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Generation {
+    /// Taken once, as it covers megabytes and is asked for again and again.
+    id: Id,
     /// Rules, in the order in which Falco loads them.
     rules: Vec<RulesFile>,
     /// Configuration, to be merged into the charm's own.
@@ -64,10 +66,16 @@ struct RulesFile {
     content: Vec<u8>,
 }
 
+impl Default for Generation {
+    fn default() -> Self {
+        Self::of(Vec::new(), Overrides::default())
+    }
+}
+
 impl fmt::Debug for Generation {
     /// Without any content: overrides may hold passwords.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Generation({}, {} rules files)", self.id(), self.rules.len())
+        write!(out, "Generation({}, {} rules files)", self.id, self.rules.len())
     }
 }
 
@@ -79,14 +87,19 @@ impl Generation {
             .iter()
             .map(|file| RulesFile { name: format!("{FROM_REPOSITORY}{}", file.name), content: file.content.clone() });
         let option = inline.map(|text| RulesFile { name: FROM_OPTION.to_owned(), content: text.as_bytes().to_vec() });
-        Self { rules: repository.chain(option).collect(), overrides }
+        Self::of(repository.chain(option).collect(), overrides)
+    }
+
+    fn of(rules: Vec<RulesFile>, overrides: Overrides) -> Self {
+        let yaml = overrides.to_yaml();
+        let files = rules.iter().flat_map(|file| [file.name.as_bytes(), &file.content]);
+        let digest = Digest::of_all(std::iter::once(yaml.as_bytes()).chain(files));
+        Self { id: Id(digest.short().to_owned()), rules, overrides }
     }
 
     /// Its name.
-    pub fn id(&self) -> Id {
-        let overrides = self.overrides.to_yaml();
-        let rules = self.rules.iter().flat_map(|file| [file.name.as_bytes(), &file.content]);
-        Id(Digest::of_all(std::iter::once(overrides.as_bytes()).chain(rules)).short().to_owned())
+    pub fn id(&self) -> &Id {
+        &self.id
     }
 
     /// Nothing in it is rules.
@@ -106,7 +119,7 @@ impl Generation {
 
     /// Where its rules files are, once it is stored, in the order in which Falco loads them.
     pub fn rules_paths(&self) -> Vec<String> {
-        let folder = rules_folder(&self.id());
+        let folder = rules_folder(&self.id);
         self.rules.iter().map(|file| format!("{folder}/{}", file.name)).collect()
     }
 
@@ -118,7 +131,7 @@ impl Generation {
 
 /// The name of a rules file as the operator knows it, from the path Falco has of it.
 pub fn shown(path: &str) -> String {
-    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = file_name(path);
     if !path.contains(GENERATIONS) {
         return name.to_owned();
     }

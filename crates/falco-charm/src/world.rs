@@ -1,5 +1,6 @@
 //! A folder that stands for a machine, for the tests of what reads one.
 
+use charm_core::topology::Topology;
 use charm_core::{Hook, files};
 use tempfile::TempDir;
 
@@ -34,5 +35,16 @@ impl World {
     /// What is in a file, if there is one.
     pub fn read(&self, path: &str) -> Option<String> {
         files::read(&self.hook.path(path)).unwrap().map(|content| String::from_utf8(content).unwrap())
+    }
+}
+
+/// The unit `falco/0` of a model.
+pub fn topology() -> Topology {
+    Topology {
+        model: "prod".into(),
+        model_uuid: "12345678-1234-4234-8234-123456789abc".into(),
+        application: "falco".into(),
+        unit: "falco/0".into(),
+        charm_name: "falco".into(),
     }
 }

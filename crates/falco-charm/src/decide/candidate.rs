@@ -11,7 +11,7 @@ use crate::config::{Config, Selector};
 use crate::distribution::Distribution;
 use crate::facts::Facts;
 use crate::generation::Generation;
-use crate::paths::{CONFIG_FILE, DEFAULT_RULES, PROGRAM, UNIT_FILE};
+use crate::paths::{CONFIG_FILE, DEFAULT_RULES, PROGRAM, UNIT_FILE, file_name};
 use crate::render::{Inputs, falco_yaml, unit};
 
 /// See the module.
@@ -86,8 +86,9 @@ impl Candidate {
     /// What Falco says about itself when it serves this; `default_rules` is the digest of those of the distribution,
     /// once it is unpacked.
     pub fn expect(&self, default_rules: Option<&Digest>) -> Expected {
-        let name = DEFAULT_RULES.rsplit('/').next().unwrap_or(DEFAULT_RULES);
-        let defaults = default_rules.filter(|_| self.loads_defaults).map(|digest| (name.to_owned(), digest.clone()));
+        let defaults = default_rules
+            .filter(|_| self.loads_defaults)
+            .map(|digest| (file_name(DEFAULT_RULES).to_owned(), digest.clone()));
         let rules: BTreeMap<String, Digest> = defaults.into_iter().chain(self.generation.rules_digests()).collect();
         Expected { port: self.port, config: Digest::of(&self.config.content), rules }
     }

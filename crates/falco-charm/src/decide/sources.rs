@@ -30,7 +30,7 @@ pub fn choose(facts: &Facts, config: &Config, notes: &mut Vec<Status>) -> Chosen
     let Some(refused) = &facts.machine.refused else {
         return Chosen { generation, refusal_is_over: false };
     };
-    if generation.id() != refused.refused {
+    if *generation.id() != refused.refused {
         return Chosen { generation, refusal_is_over: is_wanted };
     }
     match facts.machine.generation(&refused.instead) {

@@ -3,14 +3,15 @@ use charm_core::interfaces::RelationData;
 use charm_core::interfaces::falcosidekick_http_endpoint::Provider;
 use charm_core::relation::Databag;
 use charm_core::systemd;
-use charm_core::topology::Topology;
 
 use super::*;
 use crate::check::Verdict;
-use crate::facts::{Host, Refused};
+use crate::distribution::Available;
+use crate::facts::{Host, Refused, Sidekick};
 use crate::metrics::Served;
 use crate::paths::{GOOD_CONFIG_FILE, GOOD_UNIT_FILE, UNIT_FILE};
 use crate::repository::{Brought, Content};
+use crate::world::topology;
 
 fn distribution(version: &str) -> Distribution {
     Distribution { name: format!("{version}-0123456789ab"), container_plugin: true }
@@ -18,15 +19,8 @@ fn distribution(version: &str) -> Distribution {
 
 /// A machine on which nothing was done yet but the unpacking of Falco.
 fn fresh() -> Facts {
-    let topology = Topology {
-        model: "prod".into(),
-        model_uuid: "12345678-1234-4234-8234-123456789abc".into(),
-        application: "falco".into(),
-        unit: "falco/0".into(),
-        charm_name: "falco".into(),
-    };
     let available = Available::Installed(distribution("0.44.1"));
-    let mut facts = Facts { topology, available, ..Facts::default() };
+    let mut facts = Facts { topology: topology(), available, ..Facts::default() };
     facts.machine.default_rules = Some(Digest::of("default rules"));
     facts
 }

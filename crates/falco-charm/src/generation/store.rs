@@ -42,14 +42,13 @@ pub fn read(hook: &Hook, id: &Id) -> Result<Option<Generation>> {
         let Some(content) = files::read(&folder.join(&name))? else { return Ok(None) };
         rules.push(RulesFile { name, content });
     }
-    let generation = Generation { rules, overrides };
-    Ok((generation.id() == *id).then_some(generation))
+    let generation = Generation::of(rules, overrides);
+    Ok((generation.id == *id).then_some(generation))
 }
 
 /// Writes one, unless it is there as it should be. Nobody ever sees half of it.
 pub fn write(hook: &Hook, generation: &Generation) -> Result<()> {
-    let id = generation.id();
-    if read(hook, &id)?.is_some() {
+    if read(hook, &generation.id)?.is_some() {
         return Ok(());
     }
     let beside = hook.path(&format!("{GENERATIONS}/{ASSEMBLING}"));
@@ -60,7 +59,7 @@ pub fn write(hook: &Hook, generation: &Generation) -> Result<()> {
         files::replace(&beside.join("rules.d").join(name), content, 0o600)?;
     }
     files::replace(&beside.join(OVERRIDES), generation.overrides.to_yaml().as_bytes(), 0o600)?;
-    let place = folder(hook, &id);
+    let place = folder(hook, &generation.id);
     files::remove(&place)?;
     std::fs::rename(&beside, &place).with_context(|| format!("failed to name {}", place.display()))
 }

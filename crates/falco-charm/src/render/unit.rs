@@ -122,20 +122,14 @@ pub(super) mod tests {
     use crate::containers::Containers;
     use crate::distribution::Distribution;
     use crate::generation::Generation;
+    use crate::world::topology;
 
     /// A unit with these options, and what the closure makes of the inputs.
     pub fn with<T>(options: &[(&str, &str)], make: impl FnOnce(Inputs<'_>) -> T) -> T {
-        let topology = Topology {
-            model: "prod".into(),
-            model_uuid: "12345678-1234-4234-8234-123456789abc".into(),
-            application: "falco".into(),
-            unit: "falco/0".into(),
-            charm_name: "falco".into(),
-        };
         let raw: RawConfig = options.iter().copied().collect();
         make(Inputs {
             config: &Config::parse(&raw).unwrap(),
-            topology: &topology,
+            topology: &topology(),
             root: "",
             distribution: &Distribution { name: "0.44.1-0123456789ab".into(), container_plugin: true },
             containers: &Containers::default(),

@@ -1,4 +1,5 @@
-//! What Falco proved to serve: what is written down of it, and what can be gone back to. Pure.
+//! The two files that Falco is run with, and those of them that it proved to serve: what is written down of it, and what
+//! can be gone back to. Pure.
 
 use charm_core::digest::Digest;
 use charm_core::files::File;
@@ -6,26 +7,35 @@ use charm_core::files::File;
 use super::sources::Chosen;
 use super::{Candidate, Expected, Keep, Written};
 use crate::facts::{Facts, Machine};
-use crate::generation::Id;
 use crate::generation::store::Links;
 use crate::paths::{CONFIG_FILE, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, UNIT_FILE};
 use crate::render::{falco_yaml, unit};
 
-/// The last pair of files that Falco proved to serve.
-pub struct Good {
-    /// Its `falco.yaml`, as it would be in use.
+/// The two files that Falco is run with, and what it says when it serves them.
+pub struct Pair {
+    /// `falco.yaml`.
     pub config: File,
-    /// Its unit file, as it would be in use.
+    /// The unit file.
     pub unit: File,
-    /// The digest in that.
+    /// The digest in it.
     pub unit_digest: Digest,
     /// What Falco says when it serves it.
     pub expect: Expected,
 }
 
-impl Good {
-    /// Finds it, if it is whole.
-    pub fn of(machine: &Machine, root: &str) -> Option<Self> {
+impl Pair {
+    /// Those of a candidate. `default_rules` is the digest of those of its distribution, once it is unpacked.
+    pub fn of(candidate: &Candidate, default_rules: Option<&Digest>) -> Self {
+        Self {
+            config: candidate.config.clone(),
+            unit: candidate.unit.clone(),
+            unit_digest: candidate.unit_digest.clone(),
+            expect: candidate.expect(default_rules),
+        }
+    }
+
+    /// The last pair that Falco proved to serve, if it is whole.
+    pub fn good(machine: &Machine, root: &str) -> Option<Self> {
         let (config, unit_file) = (machine.files.get(GOOD_CONFIG_FILE)?, machine.files.get(GOOD_UNIT_FILE)?);
         let expect = Expected {
             port: falco_yaml::port_of(&config.content)?,
@@ -55,10 +65,10 @@ pub fn keep(facts: &Facts, candidate: &Candidate, wanted: &Candidate, chosen: &C
     let machine = &facts.machine;
     let good = [(&candidate.config, GOOD_CONFIG_FILE), (&candidate.unit, GOOD_UNIT_FILE)];
     let good = good.map(|(file, path)| File { path: path.to_owned(), mode: 0o600, content: file.content.clone() });
-    let id: Id = candidate.generation.id();
+    let id = candidate.generation.id();
     let links = match &machine.links {
-        links if links.current.as_ref() == Some(&id) => links.clone(),
-        links => Links { previous: links.current.clone(), current: Some(id) },
+        links if links.current.as_ref() == Some(id) => links.clone(),
+        links => Links { previous: links.current.clone(), current: Some(id.clone()) },
     };
     Keep {
         good: good
