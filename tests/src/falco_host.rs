@@ -138,6 +138,12 @@ impl FalcoHost {
         answer
     }
 
+    /// Whether Falco says that it has loaded a rules file of this name.
+    pub fn has_loaded(&self, file: &str) -> bool {
+        let name = format!("\"{file}\"");
+        self.metrics().lines().any(|line| line.contains("sha256_rules_files_info") && line.contains(&name))
+    }
+
     /// Whatever the charm can have written on the machine: path, and what tells one version of a file from the next.
     pub fn files(&self) -> BTreeMap<PathBuf, String> {
         let mut files = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Actions of the falco charm.
 
-use charm_tests::falco_host::{FalcoHost, UNIT};
+use charm_tests::falco_host::{FalcoHost, HTTP_ENDPOINT, UNIT, sidekick};
 use charm_tests::juju::{Event, Outcome, State};
 use charm_tests::machine::Action;
 
@@ -35,6 +35,13 @@ fn result(outcome: &Outcome, key: &str) -> String {
     action.results.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
 }
 
+/// After a Falcosidekick came that has published this URL.
+#[track_caller]
+fn related(host: &FalcoHost, state: State, url: &str) -> State {
+    let relation = sidekick().remote_app("url", format!("\"{url}\""));
+    run(host, &Event::relation_changed_by_app(HTTP_ENDPOINT), &state.relation(relation))
+}
+
 #[test]
 fn validate_rules_judges_what_is_given_and_applies_nothing() {
     let (host, state) = settled();
@@ -64,9 +71,7 @@ fn list_rules_tells_what_is_loaded_by_tag_and_priority() {
 #[test]
 fn show_config_prints_the_configuration_without_passwords() {
     let (host, state) = settled();
-    let relation = charm_tests::falco_host::sidekick().remote_app("url", "\"http://user:hunter2@127.0.0.1:9/\"");
-    let event = Event::relation_changed_by_app(charm_tests::falco_host::HTTP_ENDPOINT);
-    let state = run(&host, &event, &state.relation(relation));
+    let state = related(&host, state, "http://user:hunter2@127.0.0.1:9/");
     assert!(host.text(CONFIG).contains("hunter2"));
     let shown = result(&act(&host, &Event::action("show-config"), &state), "falco-yaml");
     assert!(shown.contains("http://127.0.0.1:9/") && !shown.contains("hunter2"), "{shown}");
@@ -131,9 +136,7 @@ fn test_alert_is_noticed_and_says_whether_it_was_sent() {
     let outcome = act(&host, &Event::action("test-alert"), &state);
     assert!(result(&outcome, "delivery").starts_with("not sent"), "{}", outcome.report());
     let sink = charm_tests::sink::Sink::start();
-    let relation = charm_tests::falco_host::sidekick().remote_app("url", format!("\"{}\"", sink.url()));
-    let event = Event::relation_changed_by_app(charm_tests::falco_host::HTTP_ENDPOINT);
-    let state = run(&host, &event, &state.relation(relation));
+    let state = related(&host, state, &sink.url());
     let outcome = act(&host, &Event::action("test-alert"), &state);
     assert_eq!(result(&outcome, "delivery"), "sent", "{}", outcome.report());
 }
@@ -142,9 +145,7 @@ fn test_alert_is_noticed_and_says_whether_it_was_sent() {
 fn a_support_bundle_has_no_secret_in_it_and_no_one_else_can_read_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let (host, state) = settled();
-    let relation = charm_tests::falco_host::sidekick().remote_app("url", "\"http://user:hunter2@127.0.0.1:9/\"");
-    let event = Event::relation_changed_by_app(charm_tests::falco_host::HTTP_ENDPOINT);
-    let state = run(&host, &event, &state.relation(relation));
+    let state = related(&host, state, "http://user:hunter2@127.0.0.1:9/");
     let outcome = act(&host, &Event::action("support-bundle"), &state);
     let file = host.machine.path(&result(&outcome, "file"));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
