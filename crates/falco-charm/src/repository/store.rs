@@ -5,7 +5,6 @@
 //! folder is left over from a hook that was killed, or from other options, and goes before anything is done.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -79,9 +78,7 @@ impl Store {
 
     /// Makes the folder, for nobody else to look into.
     pub fn prepare(&self) -> Result<()> {
-        let failed = || format!("failed to make {}", self.folder.display());
-        fs::create_dir_all(&self.folder).with_context(failed)?;
-        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700)).with_context(failed)
+        files::private_folder(&self.folder)
     }
 
     /// Removes what does not belong here: anything but the memory, the kept commit, and what the options need to be let
