@@ -31,9 +31,22 @@ pub struct Hook {
     pub dry_run: bool,
     /// How programs of this unit reach the world.
     pub proxy: Proxy,
+    /// The secret that this event is about.
+    pub secret: Option<SecretEvent>,
     /// The relation that this hook tells the end of. Juju may still list it; its data no longer counts.
     pub(crate) broken: Option<RelationId>,
     root: PathBuf,
+}
+
+/// Which secret an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretEvent {
+    /// Its id, as commands take it.
+    pub id: String,
+    /// Its owner's label if this unit is the owner, or else our own; empty if it has none.
+    pub label: String,
+    /// The revision that expired, or that nobody reads any more.
+    pub revision: Option<u32>,
 }
 
 /// The model of a unit.
@@ -110,6 +123,11 @@ impl Hook {
             }
             _ => None,
         };
+        let secret = get("JUJU_SECRET_ID").map(|id| SecretEvent {
+            id: id.to_owned(),
+            label: get("JUJU_SECRET_LABEL").unwrap_or_default().to_owned(),
+            revision: get("JUJU_SECRET_REVISION").and_then(|revision| revision.parse().ok()),
+        });
         Ok(Self {
             unit: want("JUJU_UNIT_NAME")?.parse().context("failed to read JUJU_UNIT_NAME")?,
             model: Model { name: want("JUJU_MODEL_NAME")?.to_owned(), uuid: want("JUJU_MODEL_UUID")?.to_owned() },
@@ -126,6 +144,7 @@ impl Hook {
                 .filter_map(|(name, juju)| Some((name, Redacted::new(get(juju)?.to_owned()))))
                 .collect(),
             },
+            secret,
             broken,
             root: PathBuf::from(get(ROOT).unwrap_or("/")),
         })
@@ -145,6 +164,11 @@ impl Hook {
     pub fn container(&self, name: &str) -> Result<pebble::Client> {
         let socket = self.path(&format!("/charm/containers/{name}/pebble.socket"));
         Ok(pebble::Client::new(name, &socket, &self.root)?)
+    }
+
+    /// The relation whose end this hook tells. Its data counts for nothing any more, but for what has to be undone.
+    pub fn broken(&self) -> Option<RelationId> {
+        self.broken
     }
 
     /// The folder that stands for `/`.
@@ -197,6 +221,16 @@ mod tests {
         let variables: Vec<_> = set.proxy.variables().collect();
         assert_eq!(variables, [("https_proxy", "http://u:hunter2@proxy:3128")]);
         assert!(!format!("{set:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_event_tells_which_secret_and_which_revision() {
+        let expired = [("JUJU_SECRET_ID", "secret:x"), ("JUJU_SECRET_LABEL", "l"), ("JUJU_SECRET_REVISION", "3")];
+        let secret = hook(&expired).unwrap().secret.unwrap();
+        assert_eq!(secret, SecretEvent { id: "secret:x".into(), label: "l".into(), revision: Some(3) });
+        let changed = hook(&[("JUJU_SECRET_ID", "secret:x")]).unwrap().secret.unwrap();
+        assert_eq!((changed.label.as_str(), changed.revision), ("", None));
+        assert_eq!(hook(&[]).unwrap().secret, None);
     }
 
     #[test]

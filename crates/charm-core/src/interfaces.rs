@@ -13,6 +13,7 @@ use crate::status::one_line;
 pub mod cos_agent;
 pub mod falcosidekick_http_endpoint;
 pub mod loki_push_api;
+pub mod tls_certificates;
 
 /// The longest URL taken from a databag, in bytes. Servers refuse longer ones, too.
 const LONGEST_URL: usize = 2_048;

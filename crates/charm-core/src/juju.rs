@@ -14,6 +14,7 @@ use crate::config::RawConfig;
 use crate::names::{AppName, RelationId, UnitName};
 use crate::process::{Command, Error};
 use crate::relation::{Databag, Side};
+use crate::secret::Redacted;
 use crate::status::Status;
 use crate::yaml;
 
@@ -150,6 +151,21 @@ pub fn secret_get_all(id: &str) -> std::result::Result<Vec<u8>, Error> {
     Command::new("secret-get").args(["--format=json", "--refresh", "--", id]).run()
 }
 
+/// Everything in a secret that we own, found by its label, at its newest revision; `None` when there is none. Values have
+/// to be texts. With the newest one read, Juju tells of the older ones that nobody reads them any more.
+pub fn secret_get_by_label(label: &str) -> Result<Option<BTreeMap<String, Redacted<String>>>> {
+    match Command::new("secret-get").args(["--format=json", "--refresh", "--label", label]).run() {
+        Ok(text) => {
+            // An error must not quote what it failed to read.
+            let content: BTreeMap<String, String> =
+                serde_json::from_slice(&text).ok().context("secret-get printed no JSON object of texts")?;
+            Ok(Some(content.into_iter().map(|(key, value)| (key, Redacted::new(value))).collect()))
+        }
+        Err(Error::Failed(_, output)) if output.stderr.contains("not found") => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// What Juju knows of a secret of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SecretInfo {
@@ -170,14 +186,35 @@ pub fn secret_info_get(label: &str) -> Result<Option<(String, SecretInfo)>> {
 }
 
 /// Creates a secret that this unit owns, with the content of a file. `file` has to be absolute: the agent opens it.
-pub fn secret_add(label: &str, file: &Path) -> Result<String> {
-    let command = Command::new("secret-add").args(["--owner", "unit", "--label", label, "--file"]).arg(file);
+/// `expire`: when Juju shall tell that it is due, in RFC 3339.
+pub fn secret_add(label: &str, file: &Path, expire: Option<&str>) -> Result<String> {
+    let command = Command::new("secret-add").args(["--owner", "unit", "--label", label]).args(expires(expire));
+    let command = command.arg("--file").arg(file);
     Ok(String::from_utf8(command.run()?).context("secret-add printed no text")?.trim_end().to_owned())
 }
 
-/// Gives a secret new content.
-pub fn secret_set(id: &str, file: &Path) -> Result<()> {
-    run(Command::new("secret-set").arg("--file").arg(file).args(["--", id]))
+/// Gives a secret new content, and another time at which it is due if there is one.
+pub fn secret_set(id: &str, file: &Path, expire: Option<&str>) -> Result<()> {
+    run(Command::new("secret-set").args(expires(expire)).arg("--file").arg(file).args(["--", id]))
+}
+
+/// Gives a secret another time at which it is due, and leaves its content.
+pub fn secret_set_expire(id: &str, expire: &str) -> Result<()> {
+    run(Command::new("secret-set").args(expires(Some(expire))).args(["--", id]))
+}
+
+fn expires(time: Option<&str>) -> impl Iterator<Item = &str> {
+    time.into_iter().flat_map(|time| ["--expire", time])
+}
+
+/// Removes a secret, or one revision of it, when the hook succeeds.
+pub fn secret_remove(id: &str, revision: Option<u32>) -> Result<()> {
+    let command = Command::new("secret-remove");
+    let command = match revision {
+        Some(revision) => command.args(["--revision", &revision.to_string()]),
+        None => command,
+    };
+    run(command.args(["--", id]))
 }
 
 /// Ends the action as failed. The charm has to exit with 0 all the same, or the text is lost.

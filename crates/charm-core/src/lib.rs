@@ -57,7 +57,8 @@
 //!   `metadata/interfaces`. [`alert_rules`] and [`dashboard`] bring what a charm has for its observers into the form
 //!   that databags carry.
 //! * The workload: [`systemd`] on machines, [`pebble`] in containers, [`files`] for what it reads, [`digest`] to tell
-//!   what it was started with, [`http`] to ask whether it answers, [`process`] for everything else.
+//!   what it was started with, [`http`] and [`https`] to ask whether it answers, [`x509`] for its certificates,
+//!   [`process`] for everything else.
 
 pub mod alert_rules;
 pub mod config;
@@ -66,6 +67,7 @@ pub mod digest;
 pub mod files;
 pub mod hook;
 pub mod http;
+pub mod https;
 pub mod interfaces;
 pub mod juju;
 mod log;
@@ -79,6 +81,7 @@ pub mod secret;
 pub mod status;
 pub mod systemd;
 pub mod topology;
+pub mod x509;
 pub mod yaml;
 
 pub use hook::{Event, Hook};

@@ -91,18 +91,32 @@ fn read(answer: std::result::Result<Vec<u8>, Error>) -> Result<Result<Vec<u8>, S
 
 /// Stores `content` as this unit's secret with this label: a new secret, or a new revision of the one there is. Juju
 /// keeps a secret even when a later part of the same hook fails to be committed, so the label is looked up first.
-pub fn store(hook: &Hook, label: &str, content: &BTreeMap<String, Redacted<String>>) -> Result<()> {
+/// `expire`: when Juju shall tell that it is due, in RFC 3339.
+pub fn store(
+    hook: &Hook,
+    label: &str,
+    content: &BTreeMap<String, Redacted<String>>,
+    expire: Option<&str>,
+) -> Result<()> {
     let content: BTreeMap<_, _> = content.iter().map(|(key, value)| (key, value.expose())).collect();
     // Juju's agent opens the file, so it needs a place that both see and no one else can read.
     let file = hook.charm_dir.join(".secret.yaml");
     files::replace(&file, yaml::quoted_line(&content)?.as_bytes(), 0o600)?;
     let stored = match juju::secret_info_get(label) {
-        Ok(Some((id, _))) => juju::secret_set(&id, &file),
-        Ok(None) => juju::secret_add(label, &file).map(drop),
+        Ok(Some((id, _))) => juju::secret_set(&id, &file, expire),
+        Ok(None) => juju::secret_add(label, &file, expire).map(drop),
         Err(error) => Err(error),
     };
     files::remove(&file)?;
     stored
+}
+
+/// Removes the secret of ours with this label, if there is one.
+pub fn forget(label: &str) -> Result<()> {
+    match juju::secret_info_get(label)? {
+        Some((id, _)) => juju::secret_remove(&id, None),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use charm_core::interfaces::{DatabagError, RelationData, cos_agent, falcosidekick_http_endpoint, loki_push_api};
+use charm_core::interfaces::{DatabagError, RelationData, cos_agent, falcosidekick_http_endpoint, loki_push_api, tls_certificates};
 use charm_core::relation::Databag;
 use charm_core::topology::Topology;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde_json::Value;
 type RoundTrip = fn(&Databag) -> Result<Option<Databag>, DatabagError>;
 
 /// Who reads or writes which bag of which interface with our code. `None`: the bag is never used by a charm of ours.
-const TABLE: [(&str, &str, &str, Option<RoundTrip>); 7] = [
+const TABLE: [(&str, &str, &str, Option<RoundTrip>); 9] = [
     ("cos_agent/v0", "provider", "unit", Some(round_trip::<cos_agent::Provider>)),
     ("cos_agent/v0", "requirer", "unit", None),
     ("falcosidekick_http_endpoint/v1", "provider", "app", Some(round_trip::<falcosidekick_http_endpoint::Provider>)),
@@ -22,6 +22,8 @@ const TABLE: [(&str, &str, &str, Option<RoundTrip>); 7] = [
     ("loki_push_api/v1", "provider", "unit", Some(round_trip::<loki_push_api::Provider>)),
     ("loki_push_api/v1", "provider", "app", None),
     ("loki_push_api/v1", "requirer", "app", Some(rewrite_loki_requirer)),
+    ("tls-certificates/v1", "provider", "app", Some(round_trip::<tls_certificates::Provider>)),
+    ("tls-certificates/v1", "requirer", "unit", Some(round_trip::<tls_certificates::Requirer>)),
 ];
 
 fn round_trip<T: RelationData>(databag: &Databag) -> Result<Option<Databag>, DatabagError> {

@@ -30,7 +30,7 @@ async fn dispatch(hook: Hook) -> Result<Option<Status>> {
         relation::publish(id, Side::Unit, &relation::difference(&now, &wanted))?;
     }
     if !text.is_empty() {
-        secret::store(&hook, "echo", &[("text".to_owned(), Redacted::new(text))].into())?;
+        secret::store(&hook, "echo", &[("text".to_owned(), Redacted::new(text))].into(), None)?;
     }
     Ok(Some(match config.get::<String>("secret").map_err(Status::from)? {
         None => Status::active(),

@@ -1,5 +1,6 @@
 //! Files and folders in the workload container, by their paths as the workload sees them on a unit.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
@@ -96,23 +97,40 @@ struct Outcome {
 impl Client {
     /// The content of a file, or `None` if there is none.
     pub async fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let request = Request::get(format!("read {path}"), "/v1/files")
+        Ok(self.read_files(&[path]).await?.remove(path))
+    }
+
+    /// The contents of several files by their paths, in one request. Those that do not exist are left out.
+    pub async fn read_files(&self, paths: &[&str]) -> Result<BTreeMap<String, Vec<u8>>> {
+        let request = Request::get(format!("read {}", paths.join(", ")), "/v1/files")
             .query("action", "read")
-            .query("path", &self.path(path))
             .accept("multipart/form-data"); // Pebble insists on exactly this
+        let request = paths.iter().fold(request, |request, path| request.query("path", &self.path(path)));
         let answer = self.transport.send(&request).await?;
         let parts = multipart::read(&answer.content_type, &answer.body).map_err(|problem| request.unusable(problem))?;
         let response = parts
             .iter()
             .find(|part| part.name == "response")
             .ok_or_else(|| request.unusable("no part that says how it went"))?;
-        match self.all_succeeded(request.result(&response.content)?) {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
+        let outcomes: Vec<Outcome> = request.result(&response.content)?;
+        let mut contents: BTreeMap<String, Vec<u8>> = parts
+            .into_iter()
+            .filter(|part| part.name == "files")
+            .filter_map(|part| Some((part.file_name?, part.content)))
+            .collect();
+        let mut files = BTreeMap::new();
+        for outcome in outcomes {
+            let path = self.as_on_a_unit(&outcome.path);
+            match self.all_succeeded([outcome]) {
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let content = contents.remove(&self.path(&path));
+                    files.insert(path, content.ok_or_else(|| request.unusable("no content, and no reason why"))?);
+                }
+            }
         }
-        let content = parts.into_iter().find(|part| part.name == "files").map(|part| part.content);
-        content.map(Some).ok_or_else(|| request.unusable("no content, and no reason why"))
+        Ok(files)
     }
 
     /// The entries of a folder, or the file itself if the path is one; `None` if there is neither.
@@ -187,11 +205,11 @@ impl Client {
     }
 
     async fn on_files(&self, request: Request) -> Result<()> {
-        self.all_succeeded(self.transport.result(request).await?)
+        self.all_succeeded(self.transport.result::<Vec<Outcome>>(request).await?)
     }
 
     // The HTTP status is 200 even if everything failed.
-    fn all_succeeded(&self, outcomes: Vec<Outcome>) -> Result<()> {
+    fn all_succeeded(&self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<()> {
         let failed = outcomes.into_iter().find_map(|outcome| Some((outcome.path, outcome.error?)));
         failed.map_or(Ok(()), |(path, ErrorResult { message, kind })| {
             Err(Error::File { path: self.as_on_a_unit(&path), kind, message })
