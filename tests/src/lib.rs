@@ -1,5 +1,6 @@
 //! Juju, systemd and the peers of both charms, played around the compiled charms.
 
+pub mod authority;
 pub mod coverage;
 pub mod crash;
 pub mod demo;
