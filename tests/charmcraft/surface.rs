@@ -100,6 +100,7 @@ fn falcosidekick_keeps_its_names() {
             ("allow-plain-http", "boolean", Some("false".into())),
             ("custom-fields", "string", None),
             ("custom-tags", "string", None),
+            ("metrics-port", "int", Some("2810".into())),
             ("minimum-priority", "string", Some("debug".into())),
             ("outputs", "string", None),
             ("outputs-secret", "secret", None),
@@ -107,6 +108,7 @@ fn falcosidekick_keeps_its_names() {
             ("templated-fields", "string", None),
         ]
     );
+    assert_eq!(charm.actions.keys().collect::<Vec<_>>(), ["check-tls", "get-ca", "restart"]);
     assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falcosidekick-image"]);
     assert_eq!(charm.containers.keys().collect::<Vec<_>>(), ["falcosidekick"]);
 }

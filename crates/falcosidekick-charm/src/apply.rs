@@ -1,23 +1,29 @@
 //! Makes it so, in one fixed order, and looks again.
 //!
-//! 1. the file, then the layer, so that the layer never names a newer configuration than there is;
-//! 2. one replan, also when nothing differs: it costs nothing then, and makes good what an interrupted hook left
+//! 1. the request for a certificate and its secrets, which touch nothing that runs;
+//! 2. the files, then the layer, so that the layer never names a newer configuration than there is;
+//! 3. one replan, also when nothing differs: it costs nothing then, and makes good what an interrupted hook left
 //!    undone;
-//! 3. does it run, does it answer, has it taken its output;
-//! 4. only if so: databags, ports, version.
+//! 4. does it run, does it answer, has it taken its outputs; then files that it no longer reads go;
+//! 5. only if so: databags, ports, version.
 
-use std::time::{Duration, Instant};
+pub mod answer;
+mod certificates;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use charm_core::pebble::{self, Client, Current};
 use charm_core::relation::{self, Side};
 use charm_core::status::one_line;
-use charm_core::{Hook, http, juju};
+use charm_core::{Hook, juju};
 
-use crate::decide::{Dropped, Expected, Plan, Publish, Seen, ServiceAction, waiting_for_pebble};
+use crate::apply::answer::NoAnswer;
+use crate::decide::waiting_for_pebble;
 use crate::listener::Listener;
 use crate::log::{self, ALL_LINES, Log, failed_start};
 use crate::names::{CHARM, CONTAINER, SERVICE};
+use crate::plan::{Dropped, Expected, Plan, Publish, Question, Seen, ServiceAction};
 
 /// How much of what a program said is shown, in characters.
 const LONGEST_WORDS: usize = 300;
@@ -27,26 +33,24 @@ const LONGEST_WORDS: usize = 300;
 const REPLANS: usize = 12;
 const REPLAN_PAUSE: Duration = Duration::from_millis(500);
 
-/// Falcosidekick answers a tenth of a second after its start. One that needs longer than this is in trouble.
-const PATIENCE: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// Carries out the plan. A container that goes away meanwhile is expected: what is not done now is done when it is
 /// back.
 pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     let Plan {
+        certificate,
         write: _,
-        remove: _,
         layer: _,
         service: _,
         outputs: _,
         secrets,
+        remove: _,
         publish,
         open_port,
         close_ports,
         tell_version,
         notes: _,
     } = plan;
+    certificates::apply(hook, certificate)?;
     let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
         Err(error) if error.is_not_ready() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
         other => other?,
@@ -73,12 +77,13 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
 
 async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(Seen, Option<String>)> {
     let Plan {
+        certificate: _,
         write,
-        remove,
         layer,
         service,
         outputs,
         secrets: _,
+        remove,
         publish: _,
         open_port: _,
         close_ports: _,
@@ -90,18 +95,20 @@ async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(See
         let paths: Vec<&str> = write.iter().map(|file| file.path.as_str()).collect();
         tracing::info!("wrote {}", paths.join(", "));
     }
-    for path in remove {
-        pebble.remove(path, false).await?;
-        tracing::info!("removed {path}");
-    }
     if let Some(layer) = layer {
         pebble.add_layer(CHARM, layer).await?;
         tracing::info!("changed the plan of {SERVICE}");
     }
-    match service {
-        ServiceAction::Run(listener) => run(pebble, *listener, outputs).await,
-        ServiceAction::Stop => stop(pebble).await.map(|seen| (seen, None)),
+    let seen = match service {
+        ServiceAction::Leave => (Seen::Nothing, None),
+        ServiceAction::Run(listener, question) => run(pebble, *listener, question, outputs).await?,
+        ServiceAction::Stop => (stop(pebble).await?, None),
+    };
+    for path in remove {
+        pebble.remove(path, false).await?;
+        tracing::info!("removed {path}");
     }
+    Ok(seen)
 }
 
 /// Stops the service, whoever started it: the one that a rock comes with may run before any hook.
@@ -114,17 +121,23 @@ async fn stop(pebble: &Client) -> pebble::Result<Seen> {
     Ok(Seen::Stopped)
 }
 
-async fn run(pebble: &Client, listener: Listener, outputs: &[Expected]) -> pebble::Result<(Seen, Option<String>)> {
+async fn run(
+    pebble: &Client,
+    listener: Listener,
+    question: &Question,
+    outputs: &[Expected],
+) -> pebble::Result<(Seen, Option<String>)> {
     if let Some(words) = start(pebble).await? {
         return Ok((Seen::Down(words), None));
     }
-    let answer = ask(listener).await;
+    let answer = answer::wait_for(listener, question).await;
     let lines = pebble.logs(&[SERVICE], ALL_LINES).await?;
     let lines: Vec<String> = lines.into_iter().map(|line| line.message).collect();
     let log = Log::new(&lines);
     let seen = match answer {
         Ok(()) => enabled(log, outputs),
-        Err(words) => {
+        Err(NoAnswer::NotTrusted(words)) => Seen::NotTrusted(cut(&words)),
+        Err(NoAnswer::Silent(words)) => {
             let last = log.last_words().map_or_else(|| "it said nothing".to_owned(), cut);
             // Pebble watches a new process for a second. One that ends later runs and does not run by turns.
             match current(pebble).await? {
@@ -153,7 +166,8 @@ fn enabled(log: Log<'_>, outputs: &[Expected]) -> Seen {
 fn without_secrets(seen: Seen, secrets: &[String]) -> Seen {
     let hide = |words: String| log::without(&words, secrets);
     match seen {
-        Seen::Serving | Seen::Stopped => seen,
+        Seen::Nothing | Seen::Serving | Seen::Stopped => seen,
+        Seen::NotTrusted(words) => Seen::NotTrusted(hide(words)),
         Seen::Down(words) => Seen::Down(hide(words)),
         Seen::NotServing(words) => Seen::NotServing(hide(words)),
         Seen::Without { dropped, nothing_left } => {
@@ -203,23 +217,6 @@ fn failure(change: pebble::Result<()>) -> pebble::Result<Option<String>> {
     match change {
         Err(pebble::Error::Change { message, log, .. }) => Ok(Some(cut(&failed_start(&message, &log)))),
         other => other.map(|()| None),
-    }
-}
-
-/// Asks the listener until it answers as only Falcosidekick does.
-async fn ask(listener: Listener) -> Result<(), String> {
-    let url = listener.local_url("/ping");
-    let begin = Instant::now();
-    loop {
-        let words = match http::get(&url).await {
-            Ok(answer) if answer.status == 200 && answer.body.trim_end() == "pong" => return Ok(()),
-            Ok(answer) => format!("{url} answers {} {:?}", answer.status, cut(&answer.body)),
-            Err(error) => format!("{url}: {}", anyhow::Error::new(error).root_cause()),
-        };
-        if begin.elapsed() > PATIENCE {
-            return Err(words);
-        }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -3,12 +3,13 @@
 use std::str::FromStr;
 
 use charm_core::Status;
-use charm_core::config::{Kind, Problems, RawConfig};
+use charm_core::config::{Kind, Problem, Problems, RawConfig};
 
 use crate::fields::{CUSTOM_FIELDS, CUSTOM_TAGS, TEMPLATED_FIELDS};
 use crate::outputs::{MINIMUM_PRIORITY, OUTPUTS, OUTPUTS_SECRET};
 
 const PORT: &str = "port";
+const METRICS_PORT: &str = "metrics-port";
 
 /// Not only read here: a status names it as well.
 pub const ALLOW_PLAIN_HTTP: &str = "allow-plain-http";
@@ -16,13 +17,14 @@ pub const ALLOW_PLAIN_HTTP: &str = "allow-plain-http";
 /// The port that everybody who knows Falcosidekick expects.
 const DEFAULT_PORT: u16 = 2801;
 
-/// While Falcosidekick serves TLS, its health and metrics stay on plain HTTP, here.
-const PLAIN_PORT: u16 = 2810;
+/// Where everybody who knows Falcosidekick expects health and metrics while alerts come in over TLS.
+const DEFAULT_METRICS_PORT: u16 = 2810;
 
 /// Every option, as `charmcraft.yaml` has to declare it. Those about what is added to events and where they go are read
 /// in [`crate::sinks`].
-pub const OPTIONS: [(&str, Kind); 8] = [
+pub const OPTIONS: [(&str, Kind); 9] = [
     (PORT, Kind::Integer),
+    (METRICS_PORT, Kind::Integer),
     (ALLOW_PLAIN_HTTP, Kind::Switch),
     (CUSTOM_FIELDS, Kind::Text),
     (CUSTOM_TAGS, Kind::Text),
@@ -37,6 +39,8 @@ pub const OPTIONS: [(&str, Kind); 8] = [
 pub struct Config {
     /// Where alerts are received.
     pub port: Port,
+    /// Where health and metrics are while alerts are received over TLS.
+    pub metrics_port: Port,
     /// Whether they may be received in clear text.
     pub allow_plain_http: bool,
 }
@@ -46,12 +50,17 @@ impl Config {
     pub fn parse(raw: &RawConfig) -> Result<Self, Status> {
         let mut problems = Problems::default();
         let port = problems.catch(raw.get(PORT)).flatten().unwrap_or(Port(DEFAULT_PORT));
+        let metrics_port = problems.catch(raw.get(METRICS_PORT)).flatten().unwrap_or(Port(DEFAULT_METRICS_PORT));
+        if port == metrics_port {
+            let text = format!("\"{}\" is {PORT} as well, and Falcosidekick needs two", metrics_port.0);
+            problems.push(Problem::new(METRICS_PORT, text));
+        }
         let allow_plain_http = problems.catch(raw.get(ALLOW_PLAIN_HTTP)).flatten().unwrap_or(false);
-        if problems.is_empty() { Ok(Self { port, allow_plain_http }) } else { Err(problems.into()) }
+        if problems.is_empty() { Ok(Self { port, metrics_port, allow_plain_http }) } else { Err(problems.into()) }
     }
 }
 
-/// A TCP port that Falcosidekick can receive alerts on: 1 to 65535, without the one it needs itself.
+/// A TCP port that Falcosidekick can listen on: 1 to 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port(u16);
 
@@ -67,7 +76,6 @@ impl FromStr for Port {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
-            Ok(PLAIN_PORT) => Err("is the port where Falcosidekick serves health and metrics beside TLS"),
             Ok(0) | Err(_) => Err("is not a port (1-65535)"),
             Ok(port) => Ok(Self(port)),
         }
@@ -84,7 +92,8 @@ mod tests {
 
     #[test]
     fn without_options_the_usual_port_is_taken_and_plain_http_is_not_allowed() {
-        assert_eq!(parse::<&str>(&[]), Ok(Config { port: Port(2801), allow_plain_http: false }));
+        let usual = Config { port: Port(2801), metrics_port: Port(2810), allow_plain_http: false };
+        assert_eq!(parse::<&str>(&[]), Ok(usual));
     }
 
     #[test]
@@ -101,7 +110,9 @@ mod tests {
             ("port", "65536", "port: \"65536\" is not a port (1-65535)"),
             ("port", "-1", "port: \"-1\" is not a port (1-65535)"),
             ("port", "", "port: \"\" is not a port (1-65535)"),
-            ("port", "2810", "port: \"2810\" is the port where"),
+            ("port", "2810", "metrics-port: \"2810\" is port as well"),
+            ("metrics-port", "2801", "metrics-port: \"2801\" is port as well"),
+            ("metrics-port", "0", "metrics-port: \"0\" is not a port (1-65535)"),
             ("allow-plain-http", "perhaps", "allow-plain-http: \"perhaps\" "),
         ] {
             let Err(Status::Blocked(message)) = parse(&[(name, value)]) else { panic!("{name}={value} was taken") };

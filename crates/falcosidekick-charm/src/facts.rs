@@ -1,11 +1,14 @@
 //! What is there. Reads everything, changes nothing. Bad data of a user or a peer is a fact, not an error.
 
+mod certificates;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use charm_core::config::RawConfig;
-use charm_core::hook::Proxy;
+use charm_core::digest::Digest;
+use charm_core::hook::{Proxy, SecretEvent};
 use charm_core::interfaces::{DatabagError, RelationData, loki_push_api};
 use charm_core::names::{RelationId, UnitName};
 use charm_core::pebble::{self, FileType, Layer};
@@ -16,13 +19,12 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::log::{ALL_LINES, Log};
-use crate::names::{
-    CERTIFICATES, CHARM, CONFIG_FILE, CONTAINER, HTTP_ENDPOINT, INGRESS, PROGRAMS, SEND_LOKI_LOGS, SERVICE,
-};
+use crate::names::{CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, INGRESS, PROGRAMS, SEND_LOKI_LOGS, SERVICE};
 use crate::outputs::secrets::{self, Secrets};
 use crate::outputs::{Server, Surroundings, table};
 use crate::render;
 use crate::sinks::Sinks;
+use crate::tls::Authority;
 
 /// A server of the same cluster answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -32,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Facts {
     /// Who this unit is.
     pub topology: Topology,
+    /// Its number.
+    pub unit: u32,
+    /// The time, in seconds since 1970.
+    pub now: i64,
     /// Whether this is an event in which the program may have become another one.
     pub program_may_be_new: bool,
     /// The options.
@@ -46,8 +52,16 @@ pub struct Facts {
     pub told_loki: BTreeMap<RelationId, Databag>,
     /// What our application published on `http-endpoint`; empty unless this is the leader.
     pub told_falcos: BTreeMap<RelationId, Databag>,
-    /// Where others reach this application; empty unless this is the leader and there are others.
+    /// Where others reach this application; empty unless somebody is to be told, or a certificate has to name them.
     pub addresses: Vec<String>,
+    /// Who signs this unit's certificate.
+    pub authority: Option<Authority>,
+    /// What this unit asked for in the relation to one whose end this hook tells.
+    pub last_asked: Option<Databag>,
+    /// The secret that this hook tells to be due.
+    pub due: Option<SecretEvent>,
+    /// The revision of a secret that this hook tells to be read by nobody any more.
+    pub unread: Option<SecretEvent>,
     /// Endpoints that are related and that this revision does not serve.
     pub unserved: Vec<&'static str>,
     /// Ports that this unit has opened: `2801/tcp`.
@@ -65,14 +79,12 @@ pub struct Unusable(pub UnitName, pub DatabagError);
 pub struct Container {
     /// All layers combined.
     pub plan: Layer,
-    /// The content of the configuration file.
-    pub config_file: Option<Vec<u8>>,
+    /// What our files hold, those that are there.
+    pub files: BTreeMap<String, Digest>,
     /// Where the program stands, as a command has to name it; `None` when it is in none of the usual places.
     pub program: Option<String>,
-    /// The path of the configuration file, as a command has to name it.
-    pub config_path: String,
-    /// Files besides the configuration that the plan names, by path, with their content.
-    pub files: BTreeMap<String, Vec<u8>>,
+    /// What commands and configurations have to put before a path: nothing on a unit.
+    pub root: String,
     /// What Falcosidekick said; empty unless there are outputs that it drops while their server is down.
     pub log: Vec<String>,
     /// Outputs that it dropped, and whose server answers now.
@@ -81,17 +93,20 @@ pub struct Container {
     pub absent: BTreeSet<&'static str>,
 }
 
+impl Container {
+    /// An absolute path as a command or a configuration has to name it.
+    pub fn path(&self, absolute: &str) -> String {
+        format!("{}{absolute}", self.root)
+    }
+}
+
 /// Reads all of it: one hook command for most, and three requests to Pebble once the layer is ours.
 pub async fn gather(hook: &Hook) -> Result<Facts> {
     let leader = juju::is_leader()?;
     let loki = relation::remote_units(hook, SEND_LOKI_LOGS)?;
     let falcos = relation::ids(hook, HTTP_ENDPOINT)?;
-    let mut unserved = Vec::new();
-    for endpoint in [CERTIFICATES, INGRESS] {
-        if !relation::ids(hook, endpoint)?.is_empty() {
-            unserved.push(endpoint);
-        }
-    }
+    let authority = certificates::authority(hook)?;
+    let unserved = if relation::ids(hook, INGRESS)?.is_empty() { Vec::new() } else { vec![INGRESS] };
     let topology = Topology::of(hook, CHARM);
     let config = juju::config_get()?;
     let mut secrets = Secrets::new();
@@ -106,16 +121,22 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         other => Some(other?),
     };
     Ok(Facts {
+        unit: hook.unit.number,
+        now: now(),
         program_may_be_new: program_may_be_new(&hook.event),
         proxy: hook.proxy.clone(),
         told_loki: told(hook, leader, loki.iter().map(|relation| relation.id))?,
         told_falcos: told(hook, leader, falcos.iter().copied())?,
-        addresses: if leader && !falcos.is_empty() {
+        addresses: if (leader && !falcos.is_empty()) || authority.is_some() {
             juju::network_get(HTTP_ENDPOINT)?.ingress_addresses
         } else {
             Vec::new()
         },
         loki: published(&loki),
+        authority,
+        last_asked: certificates::last_asked(hook)?,
+        due: secret_of(hook, "secret-expired"),
+        unread: secret_of(hook, "secret-remove"),
         unserved,
         opened_ports: juju::opened_ports()?,
         topology,
@@ -123,6 +144,17 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         secrets,
         container,
     })
+}
+
+fn now() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time becomes a fact")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The secret that an event of this name is about.
+fn secret_of(hook: &Hook, event: &str) -> Option<SecretEvent> {
+    hook.secret.clone().filter(|_| matches!(&hook.event, Event::Reconcile(name) if name == event))
 }
 
 /// The image can only change with the pod, which is told by these.
@@ -156,13 +188,7 @@ fn published(relations: &[RemoteUnits]) -> Option<Result<Option<loki_push_api::P
 
 async fn container(pebble: &pebble::Client, late: &BTreeMap<&'static str, Server>) -> pebble::Result<Container> {
     let plan = pebble.plan().await?;
-    let config_path = pebble.path(CONFIG_FILE);
-    let mut files = BTreeMap::new();
-    for path in render::files_in(&plan) {
-        if let Some(content) = pebble.read_file(path).await? {
-            files.insert(path.to_owned(), content);
-        }
-    }
+    let files = pebble.read_files(&FILES).await?;
     let log = if late.is_empty() || !plan.services.contains_key(SERVICE) {
         Vec::new()
     } else {
@@ -172,12 +198,11 @@ async fn container(pebble: &pebble::Client, late: &BTreeMap<&'static str, Server
     Ok(Container {
         answering,
         absent,
-        files,
         log,
-        config_file: pebble.read_file(CONFIG_FILE).await?,
-        program: program(pebble, &plan, &config_path).await?,
+        files: files.into_iter().map(|(path, content)| (path, Digest::of(content))).collect(),
+        program: program(pebble, &plan, &pebble.path(CONFIG_FILE)).await?,
         plan,
-        config_path,
+        root: pebble.path(""),
     })
 }
 

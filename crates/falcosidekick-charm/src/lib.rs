@@ -3,6 +3,7 @@
 //! One hook is one pass of data through three functions, [`facts::gather`], [`decide::decide`] and [`apply::apply`].
 //! Each may do what its module says, and nothing else.
 
+pub mod actions;
 pub mod apply;
 pub mod config;
 pub mod decide;
@@ -12,13 +13,15 @@ pub mod listener;
 pub mod log;
 pub mod names;
 pub mod outputs;
+pub mod plan;
 pub mod proxy;
 pub mod render;
 pub mod sinks;
+pub mod tls;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use charm_core::{Event, Hook, Status};
 
 /// Runs one hook or action, and exits as Juju expects it.
@@ -30,7 +33,7 @@ async fn dispatch(hook: Hook) -> Result<Option<Status>> {
     match &hook.event {
         Event::Reconcile(_) => reconcile(&hook).await,
         Event::Remove => Ok(None), // Everything there is goes away with the pod.
-        Event::Action(name) => bail!("this charm has no action {name}"),
+        Event::Action(name) => actions::run(&hook, name).await.map(|()| None),
     }
 }
 

@@ -8,29 +8,58 @@ use url::Url;
 
 use crate::config::Port;
 
-/// The one listener of Falcosidekick.
+/// Falcosidekick answers `pong` here, on the port on which alerts come in, whichever way that is.
+pub const PING: &str = "/ping";
+
+/// Here it answers that it runs. With TLS on the other port, as [`METRICS`].
+pub const HEALTH: &str = "/healthz";
+
+/// Here it counts.
+pub const METRICS: &str = "/metrics";
+
+/// Where Falcosidekick listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Listener {
-    scheme: &'static str,
-    /// The TCP port.
+    /// The TCP port on which alerts come in.
     pub port: u16,
+    /// The TCP port on which health and metrics stay in clear text while alerts come in over TLS; `None` without TLS.
+    pub beside_tls: Option<u16>,
 }
 
 impl Listener {
     /// In clear text.
     pub fn plain(port: Port) -> Self {
-        Self { scheme: "http", port: port.number() }
+        Self { port: port.number(), beside_tls: None }
     }
 
-    /// As seen from the pod itself, whose containers share one network.
-    pub fn local_url(&self, path: &str) -> String {
-        let Self { scheme, port } = self;
-        format!("{scheme}://127.0.0.1:{port}{path}")
+    /// Over TLS, with the other port for health and metrics.
+    pub fn tls(port: Port, metrics: Port) -> Self {
+        Self { port: port.number(), beside_tls: Some(metrics.number()) }
+    }
+
+    /// The scheme of alerts.
+    pub fn scheme(&self) -> &'static str {
+        if self.beside_tls.is_some() { "https" } else { "http" }
+    }
+
+    /// The port on which health and metrics are, always in clear text.
+    pub fn metrics_port(&self) -> u16 {
+        self.beside_tls.unwrap_or(self.port)
+    }
+
+    /// Where the pod itself, whose containers share one network, asks for health.
+    pub fn health_url(&self) -> String {
+        format!("http://127.0.0.1:{}{HEALTH}", self.metrics_port())
+    }
+
+    /// Where the pod itself asks, in clear text, whether Falcosidekick is there.
+    pub fn ping_url(&self) -> String {
+        format!("http://127.0.0.1:{}{PING}", self.port)
     }
 
     /// As seen from elsewhere, under an address or a host name of this application; `None` when it is neither.
     pub fn url_at(&self, address: &str) -> Option<Url> {
-        let Self { scheme, port } = self;
+        let (scheme, port) = (self.scheme(), self.port);
         let host = match address.parse() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
             _ => address.to_owned(),
@@ -38,7 +67,7 @@ impl Listener {
         // An address that carries more than a host would end up in other parts of the URL.
         Url::parse(&format!("{scheme}://{host}:{port}/"))
             .ok()
-            .filter(|url| url.path() == "/" && url.username().is_empty() && url.port_or_known_default() == Some(*port))
+            .filter(|url| url.path() == "/" && url.username().is_empty() && url.port_or_known_default() == Some(port))
     }
 }
 
@@ -64,6 +93,16 @@ mod tests {
     #[test]
     fn the_port_that_a_scheme_implies_is_left_out() {
         assert_eq!(url_at("80", "10.1.2.3").as_deref(), Some("http://10.1.2.3/"));
+    }
+
+    #[test]
+    fn with_tls_alerts_and_health_have_a_port_each_and_without_they_share_one() {
+        let (port, metrics) = ("3000".parse().unwrap(), "2810".parse().unwrap());
+        let listener = Listener::tls(port, metrics);
+        assert_eq!(listener.health_url(), "http://127.0.0.1:2810/healthz");
+        assert_eq!(listener.url_at("10.1.2.3").unwrap().as_str(), "https://10.1.2.3:3000/");
+        assert_eq!(Listener::plain(port).health_url(), "http://127.0.0.1:3000/healthz");
+        assert_eq!(Listener::plain(port).metrics_port(), 3000);
     }
 
     #[test]

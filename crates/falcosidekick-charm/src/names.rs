@@ -18,7 +18,7 @@ pub const HTTP_ENDPOINT: &str = "http-endpoint";
 /// Where alerts go.
 pub const SEND_LOKI_LOGS: &str = "send-loki-logs";
 
-/// Who signs our certificate. Not served yet.
+/// Who signs our certificate.
 pub const CERTIFICATES: &str = "certificates";
 
 /// A way in from outside. Not served yet.
@@ -27,6 +27,16 @@ pub const INGRESS: &str = "ingress";
 /// What Falcosidekick reads. In its folder there must be no other file of this name without `.yaml`:
 /// `falcosidekick.json` would win.
 pub const CONFIG_FILE: &str = "/etc/falcosidekick/falcosidekick.yaml";
+
+/// The certificate under which alerts are received, and those up to the one who signed it.
+pub const CERTIFICATE_FILE: &str = "/etc/falcosidekick/certs/server/server.crt";
+
+/// Its private key.
+pub const KEY_FILE: &str = "/etc/falcosidekick/certs/server/server.key";
+
+/// What the library of the Python charm put before the labels of its secrets. Ours have the same, so that the private
+/// key outlives a refresh.
+pub const SECRETS: &str = "afd8c2bccf834997afce12c2706d2ede";
 
 /// Where the program may stand: in the project's own image, and in a rock.
 pub const PROGRAMS: [&str; 4] =
@@ -39,5 +49,7 @@ pub const AWS_CREDENTIALS_FILE: &str = "/etc/falcosidekick-credentials/aws-crede
 pub const AWS_CONFIG_FILE: &str = "/etc/falcosidekick-credentials/aws-config";
 /// A client's key and certificate.
 pub const AZURE_CERTIFICATE_FILE: &str = "/etc/falcosidekick-credentials/azure-client.pem";
-/// All of these.
-pub const CREDENTIAL_FILES: [&str; 3] = [AWS_CREDENTIALS_FILE, AWS_CONFIG_FILE, AZURE_CERTIFICATE_FILE];
+
+/// Every file of ours in the container.
+pub const FILES: [&str; 6] =
+    [CONFIG_FILE, CERTIFICATE_FILE, KEY_FILE, AWS_CREDENTIALS_FILE, AWS_CONFIG_FILE, AZURE_CERTIFICATE_FILE];

@@ -11,17 +11,26 @@ use charm_core::yaml;
 use serde::Serialize;
 
 use crate::fields::{Fields, MODEL_FIELD};
-use crate::listener::Listener;
-use crate::names::{CHECK, CREDENTIAL_FILES, SERVICE};
+use crate::listener::{HEALTH, Listener, METRICS};
+use crate::names::{CERTIFICATE_FILE, CHECK, KEY_FILE, SERVICE};
 use crate::outputs::render::Sections;
 
 /// Tells which configuration the process runs with. Falcosidekick reads its configuration once.
 pub const DIGEST_VARIABLE: &str = "CHARM_CONFIG_DIGEST";
 
+/// A path that is named here is on the other port while there is TLS, and nowhere else. The question whether
+/// Falcosidekick is there stays where alerts go, so that the answer to it proves that they get there.
+const BESIDE_TLS: [&str; 2] = [HEALTH, METRICS];
+
+/// Takes the place of the same list in the file even when it is empty, so it says the same.
+const PATHS_VARIABLE: &str = "TLSSERVER_NOTLSPATHS";
+
 #[derive(Serialize)]
 struct Configuration<'a> {
     listenaddress: &'a str,
     listenport: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tlsserver: Option<TlsServer>,
     customfields: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     templatedfields: &'a BTreeMap<String, String>,
@@ -30,12 +39,35 @@ struct Configuration<'a> {
     sections: &'a Sections,
 }
 
-/// The configuration file.
-pub fn configuration(listener: Listener, topology: &Topology, fields: &Fields, sections: &Sections) -> String {
+#[derive(Serialize)]
+struct TlsServer {
+    deploy: bool,
+    certfile: String,
+    keyfile: String,
+    notlsport: u16,
+    notlspaths: [&'static str; 2],
+}
+
+/// The configuration file. `root` stands before the paths of other files: nothing on a unit.
+pub fn configuration(
+    listener: Listener,
+    topology: &Topology,
+    fields: &Fields,
+    sections: &Sections,
+    root: &str,
+) -> String {
+    let tlsserver = listener.beside_tls.map(|notlsport| TlsServer {
+        deploy: true,
+        certfile: format!("{root}{CERTIFICATE_FILE}"),
+        keyfile: format!("{root}{KEY_FILE}"),
+        notlsport,
+        notlspaths: BESIDE_TLS,
+    });
     let own = fields.custom.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let configuration = Configuration {
         listenaddress: "", // all addresses, of both kinds
         listenport: listener.port,
+        tlsserver,
         customfields: own.chain([(MODEL_FIELD, topology.model.as_str())]).collect(),
         templatedfields: &fields.templated,
         customtags: fields.tags.join(","), // it takes a text with commas for a list, and an empty one for none
@@ -49,16 +81,18 @@ pub fn command(program: &str, config_path: &str) -> String {
     format!("{} -c {}", shell_word(program), shell_word(config_path))
 }
 
-/// The layer. `files` are those that the process reads besides its configuration.
-pub fn layer(
-    listener: Listener,
-    command: String,
-    configuration: &str,
-    files: &[File],
-    mut environment: BTreeMap<String, String>,
-) -> Layer {
+/// A file of ours, which is nobody's business.
+pub fn file(path: &str, content: String) -> File {
+    File { path: path.to_owned(), content: content.into_bytes(), mode: 0o600, user: None, group: None, make_dirs: true }
+}
+
+/// The layer. `files`: everything that the process reads once, at its start.
+pub fn layer(listener: Listener, command: String, files: &[File], mut environment: BTreeMap<String, String>) -> Layer {
     let contents = files.iter().map(|file| file.content.as_slice());
-    let digest = Digest::of_all([command.as_bytes(), configuration.as_bytes()].into_iter().chain(contents));
+    let digest = Digest::of_all([command.as_bytes()].into_iter().chain(contents));
+    if listener.beside_tls.is_some() {
+        environment.insert(PATHS_VARIABLE.to_owned(), BESIDE_TLS.join(","));
+    }
     environment.insert(DIGEST_VARIABLE.to_owned(), digest.to_string());
     let service = Service {
         summary: "Falcosidekick".to_owned(),
@@ -74,7 +108,7 @@ pub fn layer(
         // later.
         period: Some(Duration::from_secs(10)),
         threshold: Some(3),
-        http: Some(HttpCheck { url: listener.local_url("/healthz"), ..HttpCheck::default() }),
+        http: Some(HttpCheck { url: listener.health_url(), ..HttpCheck::default() }),
         ..Check::default()
     };
     Layer {
@@ -84,12 +118,9 @@ pub fn layer(
     }
 }
 
-/// The files besides the configuration that a plan of ours names. What is not named there was not written, or is going
-/// to be written anew.
-pub fn files_in(plan: &Layer) -> Vec<&'static str> {
-    let environment = plan.services.get(SERVICE).map(|service| &service.environment);
-    let is_named = |file: &&str| environment.is_some_and(|all| all.values().any(|value| value.ends_with(*file)));
-    CREDENTIAL_FILES.iter().copied().filter(|file| is_named(file)).collect()
+/// Whether the service of a plan is the one of our layer, and not one that an image came with.
+pub fn is_ours(plan: &Layer) -> bool {
+    plan.services.get(SERVICE).is_some_and(|service| service.environment.contains_key(DIGEST_VARIABLE))
 }
 
 /// A word for Pebble, which reads commands as a shell does, without variables and patterns.
@@ -107,6 +138,7 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::names::CONFIG_FILE;
     use crate::outputs::Outputs;
 
     fn listener() -> Listener {
@@ -122,11 +154,17 @@ mod tests {
     }
 
     fn configuration(loki: &Url) -> String {
-        super::configuration(listener(), &topology(), &Fields::default(), &Outputs::default().sections(Some(loki)))
+        configuration_with(listener(), loki, "")
+    }
+
+    fn configuration_with(listener: Listener, loki: &Url, root: &str) -> String {
+        let sections = Outputs::default().sections(Some(loki));
+        super::configuration(listener, &topology(), &Fields::default(), &sections, root)
     }
 
     fn layer(command: &str, configuration: &str) -> Layer {
-        super::layer(listener(), command.to_owned(), configuration, &[], BTreeMap::new())
+        let files = [file(CONFIG_FILE, configuration.to_owned())];
+        super::layer(listener(), command.to_owned(), &files, BTreeMap::new())
     }
 
     fn text_of(configuration: &serde_yaml::Value, path: [&str; 2]) -> String {
@@ -172,15 +210,29 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_in_configuration_command_or_files_is_a_difference_of_the_service() {
+    fn every_difference_in_command_or_files_is_a_difference_of_the_service() {
         let service = |command: &str, configuration: &str| layer(command, configuration).services[SERVICE].clone();
         assert_eq!(service("a", "b"), service("a", "b"));
         assert_ne!(service("a", "b"), service("a", "c"));
         assert_ne!(service("a", "b"), service("c", "b"));
-        let file =
-            File { path: "/f".into(), content: b"x".to_vec(), mode: 0o600, user: None, group: None, make_dirs: true };
-        let with_file = super::layer(listener(), "a".into(), "b", &[file], BTreeMap::new());
+        let files = [file(CONFIG_FILE, "b".to_owned()), file("/f", "x".to_owned())];
+        let with_file = super::layer(listener(), "a".into(), &files, BTreeMap::new());
         assert_ne!(service("a", "b"), with_file.services[SERVICE]);
+    }
+
+    #[test]
+    fn with_tls_the_check_asks_where_health_is_and_the_ping_stays_where_alerts_go() {
+        let tls = Listener::tls("2801".parse().unwrap(), "2810".parse().unwrap());
+        let written = configuration_with(tls, &loki("https://h/"), "/root");
+        let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
+        let tlsserver = &read["tlsserver"];
+        assert_eq!((tlsserver["deploy"].as_bool(), tlsserver["notlsport"].as_u64()), (Some(true), Some(2810)));
+        assert_eq!(tlsserver["notlspaths"], serde_yaml::from_str::<serde_yaml::Value>("[/healthz, /metrics]").unwrap());
+        assert_eq!(text_of(&read, ["tlsserver", "keyfile"]), "/root/etc/falcosidekick/certs/server/server.key");
+        let layer = super::layer(tls, command("/f", "/c"), &[], BTreeMap::new());
+        assert_eq!(layer.checks[CHECK].http.as_ref().unwrap().url, "http://127.0.0.1:2810/healthz");
+        assert_eq!(layer.services[SERVICE].environment[PATHS_VARIABLE], "/healthz,/metrics", "not those of the image");
+        assert!(!configuration(&loki("https://h/")).contains("tls"));
     }
 
     #[test]

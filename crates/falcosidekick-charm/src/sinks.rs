@@ -13,8 +13,9 @@ use crate::outputs::{OUTPUTS, Outputs, Surroundings};
 const LABELS_IN_LOKI: usize = 15;
 
 /// Keys of the configuration that Falcosidekick would let a variable overrule, and that are not in a section. An empty
-/// variable is none to it. `CUSTOMTAGS` is not among them: an empty one makes a tag without a name.
-const TOP: [&str; 8] = [
+/// variable is none to it. `CUSTOMTAGS` is not among them: an empty one makes a tag without a name. Nor is
+/// `TLSSERVER_NOTLSPATHS`, which the layer sets when it matters.
+const TOP: [&str; 15] = [
     "BRACKETREPLACER",
     "CUSTOMFIELDS",
     "DEBUG",
@@ -23,6 +24,13 @@ const TOP: [&str; 8] = [
     "OUTPUTFIELDFORMAT",
     "PROMETHEUS_EXTRALABELS",
     "TEMPLATEDFIELDS",
+    "TLSSERVER",
+    "TLSSERVER_CACERTFILE",
+    "TLSSERVER_CERTFILE",
+    "TLSSERVER_DEPLOY",
+    "TLSSERVER_KEYFILE",
+    "TLSSERVER_MUTUALTLS",
+    "TLSSERVER_NOTLSPORT",
 ];
 
 /// What is added, and where it goes.
@@ -129,12 +137,21 @@ mod tests {
         let loki = "http://loki/".parse().unwrap();
         let sections = sinks.outputs.sections(Some(&loki));
         let variables = sinks.environment("", &sections);
-        for name in
-            ["LOKI", "LOKI_HOSTPORT", "WEBHOOK", "WEBHOOK_ADDRESS", "WEBHOOK_CUSTOMHEADERS", "LOGSTASH_PORT", "DEBUG"]
-        {
+        for name in [
+            "LOKI",
+            "LOKI_HOSTPORT",
+            "WEBHOOK",
+            "WEBHOOK_ADDRESS",
+            "WEBHOOK_CUSTOMHEADERS",
+            "LOGSTASH_PORT",
+            "DEBUG",
+            "TLSSERVER",
+            "TLSSERVER_DEPLOY",
+        ] {
             assert_eq!(variables[name], "", "{name}");
         }
         assert!(!variables.contains_key("CUSTOMTAGS"), "an empty one would make a tag");
+        assert!(!variables.contains_key("TLSSERVER_NOTLSPATHS"), "an empty one would make a path without a name");
         assert!(!variables.contains_key("WEBHOOK_CUSTOMHEADERS_A"));
     }
 }

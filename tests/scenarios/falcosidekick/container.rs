@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use charm_tests::juju::{Event, Status};
+use charm_tests::juju::{Event, Relation, Status};
 use charm_tests::pebble::{Cut, Pebble};
 use charm_tests::ports::free_port;
 use nix::sys::signal::Signal;
@@ -143,5 +143,11 @@ fn a_service_of_the_image_that_runs_before_it_may_is_stopped() {
     world.process();
     let state = world.run(&Event::pebble_ready(CONTAINER), &world.bare()).state;
     assert_eq!(state.unit_status.name, "blocked");
+    world.assert_stopped();
+
+    world.pebble_command(&["start", "falcosidekick"]);
+    let certificates = Relation::new(3, "certificates", "ca").remote_unit(0);
+    let state = world.run(&Event::pebble_ready(CONTAINER), &world.related().relation(certificates)).state;
+    assert_eq!(state.unit_status, Status::waiting("certificates: waiting for ca to issue the certificate"));
     world.assert_stopped();
 }

@@ -1,11 +1,17 @@
 //! A hook that is killed at any point is made good by the next one.
 
+use charm_tests::authority::{Authority, Days};
 use charm_tests::crash::{self, interrupt_everywhere};
-use charm_tests::juju::{Context, Event, State};
+use charm_tests::juju::{Context, Event, Relation, State};
 use charm_tests::loki::LokiReceiver;
 use charm_tests::ports::free_port;
 
-use crate::world::{CONTAINER, LOKI, World, context, falco_relation, loki_relation};
+use crate::world::{CONTAINER, LOKI, World, context, falco_relation, loki_relation, unread};
+
+/// Where this unit asks for a certificate.
+const REQUESTS: &str = "certificate_signing_requests";
+
+const CERTIFICATES: u32 = 3;
 
 impl crash::World for World {
     fn context(&self) -> Context {
@@ -20,7 +26,27 @@ impl crash::World for World {
         let plan = self.pebble.get("/v1/plan?format=yaml").to_string().replace(&root, "");
         let plan: Vec<&str> = plan.split("\\n").filter(|line| !line.contains("CHARM_CONFIG_DIGEST")).collect();
         let processes = self.pebble.service_processes().len();
-        format!("{file}\n{}\nprocesses: {processes}, answers: {}", plan.join("\n"), self.answers())
+        let file = file.replace(&root, "");
+        let read = |name: &str| std::fs::read_to_string(self.path("/etc/falcosidekick/certs/server").join(name)).ok();
+        let tls = [read("server.crt"), read("server.key")];
+        format!("{file}\n{tls:?}\n{}\nprocesses: {processes}, answers: {}", plan.join("\n"), self.answers())
+    }
+
+    /// Without keys and requests, that there are some is enough, and without what Juju notes down about readers.
+    fn without_chance(&self, state: &State) -> State {
+        let mut state = unread(state);
+        for (label, value) in state.secrets.iter_mut().flat_map(|secret| {
+            let label = secret.label.clone();
+            secret.revisions.values_mut().flat_map(|content| content.values_mut()).map(move |it| (label.clone(), it))
+        }) {
+            if label.contains("private-key") {
+                *value = b"a key".to_vec();
+            }
+        }
+        for request in state.relations.iter_mut().filter_map(|relation| relation.local_unit_data.get_mut(REQUESTS)) {
+            *request = "a request".into();
+        }
+        state
     }
 }
 
@@ -89,6 +115,54 @@ fn a_killed_end_of_the_relation_to_loki_is_made_good() {
         (world, state.without_relation(LOKI))
     });
     assert!(points >= 15, "only {points} points were tried");
+}
+
+/// A pod that has asked for a certificate, and what the controller knows when it has been signed.
+fn signed(ports: [u16; 2], loki: &LokiReceiver, authority: &Authority) -> State {
+    let (world, state) = fresh(ports[0], loki);
+    let state = state.config("metrics-port", ports[1]).relation(certificates());
+    let mut state = world.run_once(&Event::pebble_ready(CONTAINER), &state).state;
+    authority.sign_all(state.relation_by_id_mut(CERTIFICATES), Days(1, 90));
+    state
+}
+
+fn certificates() -> Relation {
+    Relation::new(CERTIFICATES, "certificates", "ca").remote_unit(0)
+}
+
+#[test]
+fn a_killed_request_for_a_certificate_is_made_good() {
+    let (port, loki) = (free_port(), LokiReceiver::start());
+    let points = interrupt_everywhere(&Event::relation_created(CERTIFICATES), || {
+        let (world, state) = fresh(port, &loki);
+        (world, state.relation(certificates()))
+    });
+    assert!(points >= 20, "only {points} points were tried");
+}
+
+#[test]
+fn a_killed_arrival_of_a_certificate_is_made_good() {
+    let (ports, loki, authority) = ([free_port(), free_port()], LokiReceiver::start(), Authority::new("test"));
+    let state = signed(ports, &loki, &authority);
+    let points = interrupt_everywhere(&Event::relation_changed_by_app(CERTIFICATES), || {
+        (fresh(ports[0], &loki).0, state.clone())
+    });
+    assert!(points >= 30, "only {points} points were tried");
+}
+
+#[test]
+fn a_killed_end_of_certificates_is_made_good() {
+    let (ports, loki, authority) = ([free_port(), free_port()], LokiReceiver::start(), Authority::new("test"));
+    let signed = signed(ports, &loki, &authority);
+    let points = interrupt_everywhere(&Event::relation_broken(CERTIFICATES), || {
+        let (world, _) = fresh(ports[0], &loki);
+        let mut state = world.run_once(&Event::relation_changed_by_app(CERTIFICATES), &signed).state;
+        assert_eq!(state.unit_status.to_string(), "active: ");
+        let relation = state.relation_by_id(CERTIFICATES).clone();
+        *state.relation_by_id_mut(CERTIFICATES) = relation.broken();
+        (world, state)
+    });
+    assert!(points >= 30, "only {points} points were tried");
 }
 
 #[test]

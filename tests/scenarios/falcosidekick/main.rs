@@ -11,4 +11,5 @@ mod interrupt;
 mod lifecycle;
 mod loki;
 mod outputs;
+mod tls;
 mod world;

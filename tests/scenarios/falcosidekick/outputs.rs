@@ -28,7 +28,7 @@ fn with_webhook(state: State, sink: &Sink) -> State {
 
 /// Waits until the sink has received this many alerts.
 #[track_caller]
-fn wait_for(sink: &Sink, count: usize, world: &World) {
+pub fn wait_for(sink: &Sink, count: usize, world: &World) {
     let begin = Instant::now();
     while sink.received().len() < count {
         assert!(begin.elapsed() < PATIENCE, "the alert did not arrive:\n{}", world.pebble.log());

@@ -1,22 +1,26 @@
 //! A pod with the charm and the container of Falcosidekick, and a receiver of what Falcosidekick pushes.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use charm_tests::juju::{Context, Event, Moment, Outcome, Relation, State, Verdict};
+use charm_tests::juju::{Context, Event, Moment, Outcome, Owner, Relation, State, Verdict};
 use charm_tests::loki::{Entry, LokiReceiver};
 use charm_tests::pebble::{Pebble, pebble_binary};
 use charm_tests::ports::free_port;
+use charm_tests::stand_in::tls::{self, Trust};
 use charm_tests::{interfaces, programs};
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -24,8 +28,11 @@ pub const CONTAINER: &str = "falcosidekick";
 pub const LOKI: u32 = 2;
 pub const FALCO: u32 = 7;
 
-/// No hook that changes nothing needs more hook commands than this, and one for each secret, nor more requests to Pebble.
-pub const MOST_HOOK_COMMANDS: usize = 14;
+/// No hook that changes nothing needs more hook commands than this, whatever is related, and one for each secret that an
+/// option names, nor more requests to Pebble.
+pub const MOST_HOOK_COMMANDS: usize = 22;
+/// The same in a laboratory, with Loki and Falco.
+pub const MOST_IN_A_LABORATORY: usize = 14;
 pub const MOST_REQUESTS: usize = 6;
 
 /// Hook commands that a hook which has nothing to change must not call.
@@ -39,6 +46,8 @@ pub struct World {
     pub pebble: Pebble,
     pub loki: LokiReceiver,
     pub port: u16,
+    /// Where health and metrics are while alerts come in over TLS.
+    pub metrics_port: u16,
     context: Context,
     root: TempDir,
 }
@@ -53,8 +62,14 @@ impl World {
     pub fn with_image(program: &str, layers: &[(&str, &str)]) -> Self {
         let root = tempfile::Builder::new().prefix("pod-").tempdir().unwrap();
         let pebble = Pebble::start(root.path(), CONTAINER, layers);
-        let world =
-            Self { pebble, loki: LokiReceiver::start(), port: free_port(), context: context(root.path()), root };
+        let world = Self {
+            pebble,
+            loki: LokiReceiver::start(),
+            port: free_port(),
+            metrics_port: free_port(),
+            context: context(root.path()),
+            root,
+        };
         world.install_program(program);
         world
     }
@@ -80,9 +95,14 @@ impl World {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What the controller knows of a leader in a laboratory that is related to nobody.
+    /// What the controller knows of a leader that is related to nobody.
+    pub fn alone(&self) -> State {
+        State::kubernetes().leader(true).config("port", self.port)
+    }
+
+    /// The same in a laboratory.
     pub fn bare(&self) -> State {
-        State::kubernetes().leader(true).config("port", self.port).config("allow-plain-http", true)
+        self.alone().config("allow-plain-http", true)
     }
 
     /// The same, related to a Loki that has published and to a Falco.
@@ -108,9 +128,10 @@ impl World {
         let writes: Vec<String> =
             again.call_lines().into_iter().filter(|line| WRITES.iter().any(|name| line.starts_with(name))).collect();
         assert!(writes.is_empty(), "the second run still had something to do:\n{}", again.report());
-        assert_eq!(again.state, outcome.state, "the second run ended elsewhere:\n{}", again.report());
+        assert_eq!(unread(&again.state), unread(&outcome.state), "the second run ended elsewhere:\n{}", again.report());
         assert_eq!(self.pebble.service_processes(), processes, "the second run touched a process:\n{}", again.report());
-        let most = MOST_HOOK_COMMANDS + state.secrets.len();
+        let of_operators = state.secrets.iter().filter(|secret| secret.owner == Owner::Model).count();
+        let most = MOST_HOOK_COMMANDS + of_operators;
         assert!(again.hook_commands() <= most, "too many hook commands:\n{}", again.report());
         outcome
     }
@@ -123,6 +144,7 @@ impl World {
             let (interface, side) = match relation.endpoint.as_str() {
                 "http-endpoint" => ("falcosidekick_http_endpoint", "provider"),
                 "send-loki-logs" => ("loki_push_api", "requirer"),
+                "certificates" => ("tls-certificates", "requirer"),
                 _ => continue,
             };
             for (bag, databag) in [("app", &relation.local_app_data), ("unit", &relation.local_unit_data)] {
@@ -183,8 +205,26 @@ impl World {
     /// Sends an alert as Falco does, and returns it as Loki received it.
     #[track_caller]
     pub fn deliver(&self, port: u16) -> Entry {
+        self.arrives(|request| self.ask(port, request))
+    }
+
+    /// The same over TLS, by somebody who believes this authority and nobody else, and calls the unit by this name.
+    #[track_caller]
+    pub fn deliver_tls(&self, name: &str, authority: &str) -> Entry {
+        self.arrives(|request| {
+            let trust = Trust::Only(tls::certificates(authority.as_bytes()));
+            let config = Arc::new(tls::client(trust, None).unwrap());
+            let name = ServerName::try_from(name.to_owned()).unwrap();
+            let connection = ClientConnection::new(config, name).unwrap();
+            self.exchange(StreamOwned::new(connection, self.connect(self.port)), request)
+        })
+    }
+
+    #[track_caller]
+    fn arrives(&self, ask: impl FnOnce(&str) -> String) -> Entry {
         let known = self.loki.entries().len();
-        self.post(port);
+        let answer = ask(&post());
+        assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
         let begin = Instant::now();
         loop {
             if let Some(entry) = self.loki.entries().into_iter().nth(known) {
@@ -198,21 +238,43 @@ impl World {
     /// Sends an alert as Falco does.
     #[track_caller]
     pub fn post(&self, port: u16) {
-        let body = alert().to_string();
-        let length = body.len();
-        let answer = self.ask(port, &format!("POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"));
+        let answer = self.ask(port, &post());
         assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     #[track_caller]
-    fn ask(&self, port: u16, request: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))
-            .unwrap_or_else(|error| panic!("nobody listens on {port}: {error}\n{}", self.pebble.log()));
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+    pub fn ask(&self, port: u16, request: &str) -> String {
+        self.exchange(self.connect(port), request)
     }
+
+    #[track_caller]
+    fn connect(&self, port: u16) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", port))
+            .unwrap_or_else(|error| panic!("nobody listens on {port}: {error}\n{}", self.pebble.log()))
+    }
+
+    #[track_caller]
+    fn exchange(&self, mut stream: impl Read + Write, request: &str) -> String {
+        stream.write_all(request.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{}", self.pebble.log()));
+        let mut answer = Vec::new();
+        // A server that closes without a word of TLS has said everything all the same.
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    }
+}
+
+/// The request with which Falco sends an alert.
+fn post() -> String {
+    let body = alert().to_string();
+    let length = body.len();
+    format!("POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// A state without what Juju notes down about who has read which revision of a secret.
+pub fn unread(state: &State) -> State {
+    let mut state = state.clone();
+    state.secrets.iter_mut().for_each(|secret| secret.consumers.clear());
+    state
 }
 
 pub fn context(root: &Path) -> Context {

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 
 use charm_core::topology::Topology;
+use charm_tests::authority::{Authority, Days, requests};
 use charm_tests::golden::assert_golden;
 use charm_tests::juju::{Event, Network, Relation, State};
 use charm_tests::pod::{CONTAINER, PROGRAM, Pod};
@@ -13,7 +14,7 @@ use falcosidekick_charm::listener::Listener;
 use falcosidekick_charm::names::{CONFIG_FILE, SERVICE};
 use falcosidekick_charm::render;
 use falcosidekick_charm::sinks::Sinks;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::situations::{Situations, replace_program};
 
@@ -102,9 +103,9 @@ fn digest(state: &State) -> String {
     let topology = Topology { model: state.model.name.clone(), ..Topology::default() };
     let Sinks { fields, outputs } = Sinks::default();
     let sections = outputs.sections(Some(&LOKI_URL.parse().unwrap()));
-    let configuration = render::configuration(listener, &topology, &fields, &sections);
-    let command = render::command(PROGRAM, CONFIG_FILE);
-    let layer = render::layer(listener, command, &configuration, &[], BTreeMap::new());
+    let configuration = render::configuration(listener, &topology, &fields, &sections, "");
+    let files = [render::file(CONFIG_FILE, configuration)];
+    let layer = render::layer(listener, render::command(PROGRAM, CONFIG_FILE), &files, BTreeMap::new());
     layer.services[SERVICE].environment[DIGEST].clone()
 }
 
@@ -132,12 +133,41 @@ fn before_anything_runs(list: &mut Situations, pod: &mut Pod, state: &State) {
     add(list, "plain HTTP is not allowed", pod, &state.clone().relation(published(LOKI_URL)));
     let certified = state.clone().relation(published(LOKI_URL)).relation(certificates());
     add(list, "plain HTTP is not allowed, and certificates is related", pod, &certified);
+    with_certificates(list, pod, &certified.relation(falco()));
     add(list, "plain HTTP is allowed, Loki is missing", pod, &lab(state));
     add(list, "Loki has not published yet", pod, &lab(state).relation(loki()));
     let garbage = loki().remote_unit_data(0, "endpoint", "http://loki:3100/");
     add(list, "Loki has published what is not JSON", pod, &lab(state).relation(garbage));
     let status = pod.context.run(&Event::config_changed(), &related(state).config("port", 0)).success().unit_status;
     list.add("an option is wrong", status);
+}
+
+fn with_certificates(list: &mut Situations, pod: &Pod, state: &State) {
+    let authority = Authority::new("test");
+    let asked = pod.context.run(&Event::config_changed(), &state.clone().config("metrics-port", free_port())).success();
+    let request = requests(&asked.relation_by_id(9).local_unit_data).remove(0);
+    let published = |entries: [(&str, Value); 1]| {
+        let mut state = asked.clone();
+        let entries = entries.map(|(key, value)| (key.to_owned(), json!([value]).to_string()));
+        state.relation_by_id_mut(9).remote_app_data = entries.into();
+        state
+    };
+    let refused =
+        json!({"csr": request, "error": {"code": 201, "name": "SERVER_NOT_AVAILABLE", "message": "try later"}});
+    add(list, "the authority refused the request", pod, &published([("request_errors", refused)]));
+    add(list, "the authority has published what is no certificate", pod, &published([("certificates", json!("x"))]));
+    let signed = published([("certificates", authority.answer(&request, Days(1, 90)))]);
+    let state = pod.context.run(&Event::config_changed(), &signed).success();
+    list.add("the certificate is there", with_usual_port(&state.unit_status.to_string(), &state));
+    let text = fs::read_to_string(pod.path(CONFIG_FILE)).unwrap().replace(pod.root().to_str().unwrap(), "");
+    let text = text.replace(&state.config["metrics-port"].to_string(), "2810");
+    assert_golden("falcosidekick/falcosidekick-tls.yaml", &with_usual_port(&text, &state));
+    let moved = state.clone().network("http-endpoint", Network::pod("10.1.2.3", "10.152.183.99"));
+    add(list, "the Service has another address than the certificate", pod, &moved);
+    let mut revoked = state.clone();
+    let answers = revoked.relation_by_id_mut(9).remote_app_data.get_mut("certificates").unwrap();
+    *answers = answers.replacen('{', "{\"revoked\":true,", 1);
+    add(list, "the certificate was revoked", pod, &revoked);
 }
 
 fn related_to_loki(list: &mut Situations, pod: &Pod, state: &State) {

@@ -47,8 +47,8 @@ impl Adaptation {
                 "a distribution is attached as the resource falco: the Python charm brings Falco with it, ours need not"
             }
             Self::PlainHttp => {
-                "allow-plain-http is true where one of certificates and ingress is related: the Python charm demands \
-                 one, and ours serves neither yet"
+                "allow-plain-http is true where ingress is related and certificates is not: the Python charm demands one, \
+                 and ours does not serve ingress yet"
             }
             Self::FreePort => "ports that a process listens on are free ones, and are put back before the comparison",
             Self::Departed => "the remote units have departed before the last hook of a relation, as Juju has it",
@@ -67,8 +67,8 @@ impl Adaptation {
 /// Beginnings of the names of vectors whose workload does not stay up.
 const FAILING: [&str; 2] = ["workload_fails_to_start", "service_not_active"];
 
-/// Falcosidekick uses it beside its listener, and our charm refuses it; another number would hide that.
-const REFUSED_PORT: u16 = 2810;
+/// Where Falcosidekick serves health and metrics beside TLS unless told otherwise.
+const BESIDE_TLS: u16 = 2810;
 
 /// Where Falco serves its metrics unless told otherwise.
 pub const METRICS_PORT: u16 = 8765;
@@ -104,7 +104,7 @@ impl Ports {
     }
 
     fn add(&mut self, in_vector: u16) {
-        if in_vector != 0 && in_vector != REFUSED_PORT && self.here(in_vector) == in_vector {
+        if in_vector != 0 && self.here(in_vector) == in_vector {
             self.0.push((in_vector, free_port()));
         }
     }
@@ -145,6 +145,9 @@ impl<'a> Scenario<'a> {
         scenario.find_ports();
         scenario.state = state(vector, metadata, &mut scenario)?;
         scenario.allow_plain_http(metadata);
+        if scenario.vector.relates("certificates") {
+            scenario.state.config.insert("metrics-port".into(), scenario.ports.here(BESIDE_TLS).into());
+        }
         if !vector.input.stored_state.is_empty() || !vector.input.deferred.is_empty() {
             scenario.adapted.insert(Adaptation::Kept);
         }
@@ -169,6 +172,8 @@ impl<'a> Scenario<'a> {
         }
         if input.containers.is_empty() {
             self.ports.add(METRICS_PORT);
+        } else if self.vector.relates("certificates") {
+            self.ports.add(BESIDE_TLS);
         }
         if !self.ports.0.is_empty() {
             self.adapted.insert(Adaptation::FreePort);
@@ -181,8 +186,8 @@ impl<'a> Scenario<'a> {
                 && self.vector.event.relation.as_deref() == Some(endpoint);
             self.vector.relates(endpoint) && !ends
         };
-        let one_is_related = is_related("certificates") != is_related("ingress");
-        if metadata.options.contains_key("allow-plain-http") && one_is_related {
+        let is_plain = is_related("ingress") && !is_related("certificates");
+        if metadata.options.contains_key("allow-plain-http") && is_plain {
             self.state.config.insert("allow-plain-http".into(), true.into());
             self.adapted.insert(Adaptation::PlainHttp);
         }

@@ -5,58 +5,16 @@ use std::collections::BTreeMap;
 
 use charm_core::Status;
 use charm_core::pebble::Layer;
-use serde::Serialize;
 
 use crate::facts::Container;
-use crate::names::{SEND_LOKI_LOGS, SERVICE};
+use crate::names::SERVICE;
 use crate::outputs::{self, OUTPUTS, Server, table};
+use crate::plan::{Expected, LOKI_BY_RELATION};
 use crate::render;
 use crate::sinks::Sinks;
 
 /// Notes the process that lacked an output whose server answered later, so that it is started anew for that only once.
 pub const LATE_VARIABLE: &str = "CHARM_STARTED_FOR_LATE_OUTPUT";
-
-/// An output that Falcosidekick has to have enabled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Expected {
-    /// Its place in the configuration.
-    pub path: &'static str,
-    /// What Falcosidekick calls it.
-    pub name: &'static str,
-    /// What stands in front of its errors.
-    pub says: &'static str,
-    /// The server that may have been down when Falcosidekick started, as `host:port`.
-    pub server: Option<String>,
-}
-
-/// An output that Falcosidekick has not enabled, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dropped {
-    /// What was expected.
-    pub output: Expected,
-    /// What Falcosidekick says about it.
-    pub words: String,
-}
-
-impl Dropped {
-    /// What to tell the operator about it.
-    pub fn status(&self) -> Status {
-        let Self { output: Expected { path, server, .. }, words } = self;
-        match server {
-            None if *path == LOKI_BY_RELATION => {
-                Status::Blocked(format!("{SEND_LOKI_LOGS}: Falcosidekick dropped the Loki output: {words}"))
-            }
-            None => Status::Blocked(format!("{OUTPUTS}: {path}: Falcosidekick dropped it: {words}")),
-            Some(server) => Status::Waiting(format!(
-                "{OUTPUTS}: {path}: {server} was not there when Falcosidekick started, which is started once more when it \
-                 answers: {words}"
-            )),
-        }
-    }
-}
-
-/// The place of the one output that an operator does not write.
-const LOKI_BY_RELATION: &str = SEND_LOKI_LOGS;
 
 /// Falcosidekick would crash on these, and take all other outputs with it.
 pub fn leave_out(sinks: &mut Sinks, container: &Container) -> Vec<Status> {

@@ -1,10 +1,12 @@
 mod outputs;
 
 use charm_core::config::RawConfig;
+use charm_core::pebble::Layer;
 use charm_core::topology::Topology;
 
 use super::*;
-use crate::names::PROGRAMS;
+use crate::names::{INGRESS, PROGRAMS};
+use crate::plan::{Dropped, Question, Seen};
 
 /// The leader, related to Falco and Loki, allowed to use plain HTTP, in a container to which nothing was done yet.
 fn fresh() -> Facts {
@@ -22,11 +24,7 @@ fn fresh() -> Facts {
         told_loki: told("2", &[]),
         told_falcos: told("7", &[]),
         addresses: vec!["10.1.2.3".into()],
-        container: Some(Container {
-            program: Some(PROGRAMS[0].into()),
-            config_path: CONFIG_FILE.into(),
-            ..Container::default()
-        }),
+        container: Some(Container { program: Some(PROGRAMS[0].into()), ..Container::default() }),
         ..Facts::default()
     }
 }
@@ -36,12 +34,9 @@ fn settled(mut facts: Facts) -> Facts {
     let plan = decide(&facts).unwrap();
     let container = facts.container.as_mut().unwrap();
     for file in plan.write {
-        if file.path == CONFIG_FILE {
-            container.config_file = Some(file.content);
-        } else {
-            container.files.insert(file.path, file.content);
-        }
+        container.files.insert(file.path, Digest::of(file.content));
     }
+    container.files.retain(|path, _| !plan.remove.contains(&path.as_str()));
     if let Some(layer) = plan.layer {
         container.plan = layer;
     }
@@ -84,6 +79,14 @@ fn blocked(status: Status) -> String {
     text
 }
 
+/// The plan leaves everything as it is, with this status.
+#[track_caller]
+fn leaves(facts: &Facts) -> Status {
+    let plan = decide(facts).unwrap();
+    assert_eq!(Plan { notes: Vec::new(), certificate: tls::Steps::default(), ..plan.clone() }, Plan::default());
+    plan.status(&Seen::Nothing)
+}
+
 /// The plan stops the service, takes back the URL and the port, and blocks with this text.
 #[track_caller]
 fn stops(facts: &Facts) -> String {
@@ -104,7 +107,7 @@ fn a_fresh_container_gets_its_file_its_layer_and_a_replan_before_anybody_is_told
         [(CONFIG_FILE, 0o600)]
     );
     assert!(plan.layer.is_some() && plan.tell_version);
-    assert!(matches!(plan.service, ServiceAction::Run(listener) if listener.port == 2801));
+    assert!(matches!(plan.service, ServiceAction::Run(listener, _) if listener.port == 2801));
     assert_eq!(url(&plan), Some("\"http://10.1.2.3:2801/\""));
     assert!(plan.publish.iter().any(|publish| publish.endpoint == SEND_LOKI_LOGS));
     assert_eq!((plan.open_port, plan.close_ports.len()), (Some(2801), 0));
@@ -116,7 +119,7 @@ fn a_unit_that_is_as_it_should_be_is_left_alone() {
     let plan = decide(&settled(fresh())).unwrap();
     assert_eq!((plan.write, plan.layer, plan.publish), (vec![], None, vec![]));
     assert_eq!((plan.open_port, plan.close_ports, plan.tell_version), (None, vec![], false));
-    assert!(matches!(plan.service, ServiceAction::Run(_)), "a replan makes good what an interrupted hook left undone");
+    assert!(matches!(plan.service, ServiceAction::Run(..)), "a replan makes good what an interrupted hook left undone");
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn one_port_reaches_the_file_the_check_the_published_url_and_the_open_port() {
     assert!(String::from_utf8(plan.write[0].content.clone()).unwrap().contains("\"listenport\": 4000"));
     let check = plan.layer.as_ref().unwrap().checks["health"].http.clone().unwrap();
     assert_eq!(check.url, "http://127.0.0.1:4000/healthz");
-    assert!(matches!(plan.service, ServiceAction::Run(listener) if listener.port == 4000));
+    assert!(matches!(plan.service, ServiceAction::Run(listener, _) if listener.port == 4000));
     assert_eq!(url(&plan), Some("\"http://10.1.2.3:4000/\""));
     assert_eq!((plan.open_port, plan.close_ports), (Some(4000), vec!["2801/tcp".to_owned()]));
 }
@@ -151,7 +154,7 @@ fn bad_options_block_and_touch_nothing() {
 #[test]
 fn without_pebble_everything_waits() {
     let facts = Facts { container: None, ..settled(fresh()) };
-    assert_eq!(decide(&facts).unwrap_err(), waiting_for_pebble());
+    assert_eq!(leaves(&facts), waiting_for_pebble());
 }
 
 #[test]
@@ -168,18 +171,21 @@ fn without_loki_the_service_stops_and_the_url_is_taken_back() {
 fn plain_http_that_is_not_allowed_stops_the_service_also_while_loki_is_awaited() {
     let facts = Facts { config: RawConfig::default(), loki: Some(loki("")), ..settled(fresh()) };
     let text = stops(&facts);
-    assert!(text.starts_with("allow-plain-http: it is false") && text.contains("certificates or ingress"), "{text}");
+    assert!(
+        text.starts_with("allow-plain-http: it is false") && text.contains("juju integrate sidekick:certificates"),
+        "{text}"
+    );
     assert!(text.ends_with("juju config sidekick allow-plain-http=true"), "{text}");
 }
 
 #[test]
 fn the_relations_that_this_revision_does_not_serve_are_named() {
-    let facts = Facts { config: RawConfig::default(), unserved: vec![CERTIFICATES], ..settled(fresh()) };
-    assert!(stops(&facts).contains("cannot serve certificates yet"));
+    let facts = Facts { config: RawConfig::default(), unserved: vec![INGRESS], ..settled(fresh()) };
+    assert!(stops(&facts).contains("cannot serve ingress yet"));
 
-    let plan = decide(&Facts { unserved: vec![CERTIFICATES, INGRESS], ..fresh() }).unwrap();
+    let plan = decide(&Facts { unserved: vec![INGRESS], ..fresh() }).unwrap();
     let Status::Active(remark) = plan.status(&Seen::Serving) else { panic!() };
-    assert!(remark.contains("plain HTTP") && remark.contains("certificates and ingress"), "{remark}");
+    assert!(remark.contains("plain HTTP") && remark.contains("ingress"), "{remark}");
 }
 
 #[test]
@@ -190,13 +196,13 @@ fn all_that_is_missing_is_told_at_once() {
 
 #[test]
 fn a_loki_that_has_not_published_is_waited_for_and_nothing_is_touched() {
-    let status = decide(&Facts { loki: Some(loki("")), ..settled(fresh()) }).unwrap_err();
+    let status = leaves(&Facts { loki: Some(loki("")), ..settled(fresh()) });
     assert_eq!(status, Status::Waiting("send-loki-logs: waiting for Loki to publish its address".into()));
 }
 
 #[test]
 fn garbage_from_loki_blocks_naming_unit_and_value_and_nothing_is_touched() {
-    let text = blocked(decide(&Facts { loki: Some(loki("garbage")), ..settled(fresh()) }).unwrap_err());
+    let text = blocked(leaves(&Facts { loki: Some(loki("garbage")), ..settled(fresh()) }));
     assert!(text.starts_with("send-loki-logs: loki/0 published endpoint \"garbage\": "), "{text}");
 }
 
@@ -204,7 +210,7 @@ fn garbage_from_loki_blocks_naming_unit_and_value_and_nothing_is_touched() {
 fn an_image_without_falcosidekick_blocks_and_tells_where_it_was_looked_for() {
     let mut facts = fresh();
     facts.container.as_mut().unwrap().program = None;
-    let text = blocked(decide(&facts).unwrap_err());
+    let text = blocked(leaves(&facts));
     assert!(
         text.starts_with("falcosidekick-image: no Falcosidekick found in the image (looked at /app/falcosidekick, ")
     );
@@ -267,4 +273,95 @@ fn a_plan_is_shown_without_the_content_of_the_file() {
     let shown = serde_yaml::to_string(&decide(&facts).unwrap()).unwrap();
     assert!(shown.contains(CONFIG_FILE) && shown.contains("mode: '600'"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+/// A unit that has its certificate, for this address.
+fn certified() -> Facts {
+    let (authority, ..) = tls::tests::settled((0, 100));
+    let addresses = vec!["10.152.183.7".into()];
+    let config = options(&[]);
+    settled(Facts { authority: Some(authority), addresses, config, now: tls::tests::NOW, ..fresh() })
+}
+
+#[test]
+fn with_a_certificate_alerts_come_in_over_tls_without_leave_for_plain_http() {
+    let facts = Facts { container: fresh().container, told_falcos: told("7", &[]), ..certified() };
+    let plan = decide(&facts).unwrap();
+    let paths: Vec<(&str, u32)> = plan.write.iter().map(|file| (file.path.as_str(), file.mode)).collect();
+    assert_eq!(paths, [(CONFIG_FILE, 0o600), (CERTIFICATE_FILE, 0o600), (KEY_FILE, 0o600)]);
+    assert_eq!(url(&plan), Some("\"https://10.152.183.7:2801/\""));
+    let ServiceAction::Run(listener, Question::Tls { urls, authorities }) = &plan.service else { panic!() };
+    assert_eq!((listener.beside_tls, urls.len(), authorities.len()), (Some(2810), 1, 1));
+    assert_eq!(plan.status(&Seen::Serving), Status::active());
+}
+
+#[test]
+fn a_unit_with_a_certificate_that_is_as_it_should_be_is_left_alone() {
+    let plan = decide(&certified()).unwrap();
+    assert_eq!((plan.write, plan.layer, plan.publish, plan.remove), (vec![], None, vec![], vec![]));
+    assert_eq!(plan.certificate, tls::Steps::default());
+}
+
+#[test]
+fn another_certificate_is_another_process() {
+    let facts = certified();
+    let (authority, ..) = tls::tests::settled((0, 90));
+    let plan = decide(&Facts { authority: Some(authority), ..facts }).unwrap();
+    assert_eq!(plan.write.len(), 2, "certificate and key");
+    assert!(plan.layer.is_some());
+}
+
+#[test]
+fn until_there_is_a_certificate_it_is_asked_for_and_what_is_ours_goes_on() {
+    let facts = Facts { authority: Some(tls::tests::new()), config: options(&[]), ..settled(fresh()) };
+    assert_eq!(leaves(&facts), Status::Waiting("certificates: waiting for ca to issue the certificate".into()));
+    assert!(decide(&facts).unwrap().certificate.ask.is_some());
+    for facts in [
+        Facts { container: None, ..facts.clone() },
+        Facts { loki: Some(loki("")), ..facts.clone() },
+        Facts { loki: None, ..facts.clone() },
+    ] {
+        assert!(decide(&facts).unwrap().certificate.ask.is_some(), "it takes time, and needs nothing of these");
+    }
+    let fresh = Facts { container: fresh().container, ..facts };
+    let plan = decide(&fresh).unwrap();
+    assert_eq!(
+        (plan.service, plan.publish, plan.write),
+        (ServiceAction::Stop, vec![], vec![]),
+        "not what an image has"
+    );
+}
+
+#[test]
+fn without_certificates_their_files_go_after_the_service_has_changed() {
+    let facts = Facts { authority: None, config: options(&[("allow-plain-http", "true")]), ..certified() };
+    let plan = decide(&facts).unwrap();
+    assert_eq!(plan.remove, [CERTIFICATE_FILE, KEY_FILE]);
+    assert!(matches!(plan.service, ServiceAction::Run(_, Question::Plain)));
+    let stopped = decide(&Facts { config: options(&[]), ..facts }).unwrap();
+    assert_eq!((stopped.service, stopped.remove), (ServiceAction::Stop, vec![CERTIFICATE_FILE, KEY_FILE]));
+}
+
+#[test]
+fn the_last_hook_of_certificates_forgets_their_secrets() {
+    let facts = Facts { last_asked: Some(Databag::default()), ..settled(fresh()) };
+    assert_eq!(decide(&facts).unwrap().certificate.forget, [tls::certificate_label(0), tls::key_label(0)]);
+}
+
+#[test]
+fn an_address_that_the_certificate_is_not_for_is_told_to_nobody() {
+    let facts = Facts { addresses: vec!["10.152.183.9".into()], ..certified() };
+    let plan = decide(&facts).unwrap();
+    assert!(plan.certificate.ask.is_some() && url(&plan).is_none());
+    assert_eq!(
+        plan.status(&Seen::Serving),
+        Status::Waiting("certificates: waiting for a certificate that is for 10.152.183.9".into())
+    );
+}
+
+#[test]
+fn a_plan_is_shown_without_the_key() {
+    let facts = Facts { container: fresh().container, ..certified() };
+    let shown = serde_yaml::to_string(&decide(&facts).unwrap()).unwrap();
+    assert!(shown.contains(KEY_FILE) && !shown.contains("BEGIN"), "{shown}");
 }

@@ -11,6 +11,7 @@ use super::block::{Block, Kind, MINIMUM};
 use super::check::Value;
 use super::{Outputs, address, table};
 use crate::names::{AWS_CONFIG_FILE, AWS_CREDENTIALS_FILE, AZURE_CERTIFICATE_FILE};
+use crate::render::file;
 
 /// The labels by which Juju's observability charms find things. They are those of the Falco unit, which sends them with
 /// each alert.
@@ -198,10 +199,6 @@ fn collect_paths<'a>(path: &str, value: &'a Json, paths: &mut Vec<(String, &'a J
             collect_paths(&format!("{path}.{name}"), value, paths);
         }
     }
-}
-
-fn file(path: &str, content: String) -> File {
-    File { path: path.to_owned(), content: content.into_bytes(), mode: 0o600, user: None, group: None, make_dirs: true }
 }
 
 /// A value as the file has it.

@@ -6,7 +6,7 @@ use charm_core::secret::{Content, SecretError};
 
 use super::*;
 use crate::decide::sinks::LATE_VARIABLE;
-use crate::names::AWS_CREDENTIALS_FILE;
+use crate::names::{AWS_CREDENTIALS_FILE, SERVICE};
 
 const LAB: (&str, &str) = ("allow-plain-http", "true");
 const SLACK: &str = "slack: {webhookurl: 'https://hooks.example/hunter2'}";
@@ -40,7 +40,7 @@ fn note(plan: &Plan) -> Option<&str> {
 fn loki_is_not_needed_beside_another_output() {
     let facts = Facts { loki: None, ..with_outputs(SLACK) };
     let plan = decide(&facts).unwrap();
-    assert!(matches!(plan.service, ServiceAction::Run(_)));
+    assert!(matches!(plan.service, ServiceAction::Run(..)));
     assert_eq!(plan.outputs.iter().map(|output| output.path).collect::<Vec<_>>(), ["slack"]);
     let file = String::from_utf8(plan.write[0].content.clone()).unwrap();
     assert!(file.contains("hunter2") && !file.contains("loki"), "{file}");
@@ -120,8 +120,9 @@ fn files_of_clouds_are_written_once_and_removed_when_nobody_reads_them_any_more(
     assert!(plan.write.iter().any(|file| file.path == AWS_CREDENTIALS_FILE));
     let mut facts = settled(with_outputs(aws));
     assert_eq!(decide(&facts).unwrap().write, vec![]);
-    facts.container.as_mut().unwrap().files.clear();
+    facts.container.as_mut().unwrap().files.remove(AWS_CREDENTIALS_FILE);
     assert_eq!(decide(&facts).unwrap().write.len(), 1, "somebody removed it");
+    let mut facts = settled(facts);
     let other = "aws: {accesskeyid: A, secretaccesskey: other, s3: {bucket: b}}";
     facts.config = options(&[LAB, ("outputs", other)]);
     assert!(decide(&facts).unwrap().layer.is_some(), "a process that has read the old one has to be restarted");
@@ -158,4 +159,28 @@ fn an_output_that_would_crash_falcosidekick_now_is_left_out_and_the_others_go_on
     assert!(matches!(plan.status(&Seen::Stopped), Status::Waiting(_)));
     facts.container.as_mut().unwrap().absent.clear();
     assert!(decide(&facts).unwrap().outputs.iter().any(|output| output.path == "spyderbat"));
+}
+
+#[test]
+fn outputs_and_tls_share_the_file_the_layer_and_what_is_removed() {
+    let aws = "aws: {accesskeyid: A, secretaccesskey: hunter2, s3: {bucket: b}}";
+    let facts = Facts { config: options(&[("outputs", aws)]), loki: None, ..certified() };
+    let container = fresh().container;
+    let plan = decide(&Facts { container, ..facts.clone() }).unwrap();
+    let paths: Vec<&str> = plan.write.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, [CONFIG_FILE, CERTIFICATE_FILE, KEY_FILE, AWS_CREDENTIALS_FILE]);
+    let file = String::from_utf8(plan.write[0].content.clone()).unwrap();
+    assert!(file.contains("\"tlsserver\"") && file.contains("\"s3\""), "{file}");
+    let environment = &plan.layer.as_ref().unwrap().services[SERVICE].environment;
+    assert_eq!(environment["TLSSERVER_DEPLOY"], "");
+    assert!(environment["AWS_SHARED_CREDENTIALS_FILE"].ends_with(AWS_CREDENTIALS_FILE));
+
+    let facts = settled(facts);
+    assert_eq!((decide(&facts).unwrap().write, decide(&facts).unwrap().layer), (vec![], None));
+    let without_tls = Facts { authority: None, config: options(&[LAB, ("outputs", aws)]), ..facts.clone() };
+    assert_eq!(decide(&without_tls).unwrap().remove, [CERTIFICATE_FILE, KEY_FILE]);
+    let without_outputs = Facts { config: options(&[]), loki: certified().loki, ..facts.clone() };
+    assert_eq!(decide(&without_outputs).unwrap().remove, [AWS_CREDENTIALS_FILE]);
+    let with_nothing = Facts { config: options(&[]), ..facts };
+    assert_eq!(decide(&with_nothing).unwrap().remove, [CERTIFICATE_FILE, KEY_FILE, AWS_CREDENTIALS_FILE]);
 }

@@ -1,5 +1,6 @@
 //! Random options and secrets: the file says what was asked, a secret stands nowhere but in it, and nothing panics.
 
+use charm_core::pebble::File;
 use charm_core::topology::Topology;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -8,6 +9,7 @@ use proptest::sample::select;
 use super::*;
 use crate::fields::Fields;
 use crate::listener::Listener;
+use crate::names::CONFIG_FILE;
 use crate::outputs::render::hidden_variables;
 use crate::render as service;
 
@@ -66,7 +68,7 @@ proptest! {
         let fields = Fields { custom: custom.clone(), tags: tags.clone(), ..Fields::default() };
         let sections = outputs.sections(None);
         let listener = Listener::plain("2801".parse().unwrap());
-        let written = service::configuration(listener, &Topology::default(), &fields, &sections);
+        let written = service::configuration(listener, &Topology::default(), &fields, &sections, "");
         let read: serde_json::Value = serde_yaml::from_str(&written).unwrap();
         prop_assert_eq!(&read["webhook"]["customheaders"], &asked["webhook"]["customheaders"]);
         prop_assert_eq!(&read["webhook"]["address"], &asked["webhook"]["address"]);
@@ -91,11 +93,13 @@ proptest! {
         let outputs = parse(&[(OUTPUTS, text), (OUTPUTS_SECRET, "secret:one")], &secrets).unwrap();
         let sections = outputs.sections(None);
         let listener = Listener::plain("2801".parse().unwrap());
-        let written = service::configuration(listener, &Topology::default(), &Fields::default(), &sections);
+        let written = service::configuration(listener, &Topology::default(), &Fields::default(), &sections, "");
         prop_assert!(written.contains(&token));
         let mut environment = outputs.environment("");
         environment.extend(hidden_variables(&sections));
-        let layer = service::layer(listener, "falcosidekick".into(), &written, &outputs.files(), environment);
+        let files: Vec<File> =
+            [service::file(CONFIG_FILE, written)].into_iter().chain(outputs.files()).collect();
+        let layer = service::layer(listener, "falcosidekick".into(), &files, environment);
         for shown in [
             format!("{outputs:?} {secrets:?} {:?}", outputs.files()),
             serde_json::to_string(&layer).unwrap(),

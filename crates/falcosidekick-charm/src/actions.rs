@@ -1,0 +1,95 @@
+//! One function for each action. An error is the text with which the action fails.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use charm_core::status::Status;
+use charm_core::x509::{self, Certificate};
+use charm_core::{Hook, juju};
+
+use crate::apply::answer::{self, NoAnswer};
+use crate::decide::{self, decide};
+use crate::facts::{self, Facts};
+use crate::log;
+use crate::names::{CERTIFICATES, CONTAINER, SERVICE};
+use crate::plan::{Plan, ServiceAction};
+use crate::tls::Identity;
+
+/// Runs the action of this name.
+pub async fn run(hook: &Hook, name: &str) -> Result<()> {
+    let results = match name {
+        "check-tls" => check_tls(&facts::gather(hook).await?).await?,
+        "get-ca" => get_ca(&facts::gather(hook).await?)?,
+        "restart" => restart(hook).await?,
+        _ => bail!("this charm has no action {name}"),
+    };
+    juju::action_set(&results.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+type Results = BTreeMap<&'static str, String>;
+
+/// What Falcosidekick shows itself with, and whether it does so.
+async fn check_tls(facts: &Facts) -> Result<Results> {
+    let identity = identity(facts)?;
+    let leaf = identity.leaf();
+    let names: Vec<String> = leaf.names.iter().map(ToString::to_string).collect();
+    let days = (leaf.not_after - facts.now) / (24 * 60 * 60);
+    Ok(BTreeMap::from([
+        ("subject", leaf.subject.clone()),
+        ("issuer", leaf.issuer.clone()),
+        ("names", names.join(", ")),
+        ("not-before", x509::time_text(leaf.not_before)),
+        ("not-after", x509::time_text(leaf.not_after)),
+        ("days-left", days.to_string()),
+        ("chain", subjects(&identity.chain)),
+        ("authorities", subjects(&identity.authorities)),
+        ("answers", answers(facts).await),
+    ]))
+}
+
+/// Who has to be trusted to believe it.
+fn get_ca(facts: &Facts) -> Result<Results> {
+    Ok(BTreeMap::from([("ca", x509::bundle(&identity(facts)?.authorities))]))
+}
+
+/// Stops and starts Falcosidekick, which loses the alerts that come in meanwhile.
+async fn restart(hook: &Hook) -> Result<Results> {
+    let pebble = hook.container(CONTAINER)?;
+    let facts = facts::gather(hook).await?;
+    let Plan { service: ServiceAction::Run(listener, question), secrets, .. } = decide(&facts)? else {
+        bail!("{SERVICE} is not to run, see the status of the unit")
+    };
+    if let Err(error) = pebble.restart(&[SERVICE]).await {
+        // The last words of a program that ends at once are among Pebble's, and can quote what it was told.
+        bail!("failed to restart {SERVICE}: {}", log::without(&error.to_string(), secrets.expose()));
+    }
+    match answer::wait_for(listener, &question).await {
+        Ok(()) => Ok(BTreeMap::from([("restarted", SERVICE.to_owned())])),
+        Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => {
+            bail!("{SERVICE} was restarted, and does not answer: {words}")
+        }
+    }
+}
+
+async fn answers(facts: &Facts) -> String {
+    match decide(facts).map(|plan| plan.service) {
+        Ok(ServiceAction::Run(listener, question)) => match answer::once(listener, &question).await {
+            Ok(()) => "yes".to_owned(),
+            Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => format!("no: {words}"),
+        },
+        Ok(ServiceAction::Leave | ServiceAction::Stop) => "not asked: see the status of the unit".to_owned(),
+        Err(status) => format!("not asked: {}", status.message()),
+    }
+}
+
+fn identity(facts: &Facts) -> Result<Identity> {
+    let Some(tls) = decide::tls(facts) else {
+        bail!("{CERTIFICATES} is not related: nothing is served over TLS");
+    };
+    let why = || tls.status.as_ref().map(Status::message).unwrap_or_default();
+    tls.identity.clone().with_context(why)
+}
+
+fn subjects(certificates: &[Certificate]) -> String {
+    certificates.iter().map(|certificate| certificate.subject.as_str()).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,39 @@
+//! The relation to the one who signs, and the secrets that belong to it.
+
+use anyhow::Result;
+use charm_core::Hook;
+use charm_core::interfaces::RelationData;
+use charm_core::interfaces::tls_certificates::Provider;
+use charm_core::relation::{self, Databag, RemoteApp, Side};
+use charm_core::{Event, juju};
+
+use crate::names::CERTIFICATES;
+use crate::tls::{Authority, PRIVATE_KEY, certificate_label, key_label};
+
+/// Who signs, if there is somebody: six hook commands, one if not.
+pub fn authority(hook: &Hook) -> Result<Option<Authority>> {
+    let Some(RemoteApp { id, app, data }) = relation::remote_apps(hook, CERTIFICATES)?.into_iter().next() else {
+        return Ok(None);
+    };
+    let Some(asked) = relation::own(hook, id, Side::Unit)? else { return Ok(None) };
+    let unit = hook.unit.number;
+    Ok(Some(Authority {
+        relation: id,
+        app,
+        published: Provider::read(&data),
+        asked,
+        key: juju::secret_get_by_label(&key_label(unit))?.and_then(|mut content| content.remove(PRIVATE_KEY)),
+        stored: juju::secret_get_by_label(&certificate_label(unit))?,
+    }))
+}
+
+/// What was asked for, if this is the last hook of the relation.
+pub fn last_asked(hook: &Hook) -> Result<Option<Databag>> {
+    let last_hook = format!("{CERTIFICATES}-relation-broken");
+    match (hook.broken(), &hook.event) {
+        (Some(id), Event::Reconcile(name)) if *name == last_hook => {
+            Ok(Some(relation::own(hook, id, Side::Unit)?.unwrap_or_default()))
+        }
+        _ => Ok(None),
+    }
+}
