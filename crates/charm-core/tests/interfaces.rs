@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use charm_core::interfaces::{DatabagError, RelationData, cos_agent, falcosidekick_http_endpoint, loki_push_api, tls_certificates};
+use charm_core::interfaces::{
+    DatabagError, RelationData, cos_agent, falcosidekick_http_endpoint, loki_push_api, tls_certificates,
+};
 use charm_core::relation::Databag;
 use charm_core::topology::Topology;
 use serde::Deserialize;
