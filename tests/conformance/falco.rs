@@ -7,7 +7,7 @@ mod world;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use charm_tests::falco_distribution::{real_tarball, tarball_or_real};
+use charm_tests::falco_distribution::{Options, real_tarball, tarball};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -30,7 +30,8 @@ impl Subject {
     /// The official program if `FALCO_TARBALL` names a tarball, otherwise the stand-in.
     pub fn find() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let tarball = tarball_or_real(folder.path());
+        let options = Options { plugins: vec!["json", "k8saudit"], ..Options::default() };
+        let tarball = real_tarball().unwrap_or_else(|| tarball(folder.path(), &options));
         let unpacked = folder.path().join("unpacked");
         let file = std::fs::File::open(&tarball).unwrap_or_else(|error| panic!("{}: {error}", tarball.display()));
         tar::Archive::new(flate2::read::GzDecoder::new(file)).unpack(&unpacked).expect("a good tarball");
@@ -61,6 +62,9 @@ pub fn play(subject: &Subject, case: &Recording) -> Played {
         case.map("files").values().any(|text| text.contains("kind: modern_ebpf") || text.contains("kind: kmod"));
     if subject.is_real && runs && wants_kernel && !nix::unistd::geteuid().is_root() {
         return Played::Impossible("Falco's kernel probe needs root".into());
+    }
+    if case.name.starts_with("k8saudit_") && !subject.plugins().join("libk8saudit.so").is_file() {
+        return Played::Impossible("the distribution comes without the k8saudit plugin".into());
     }
     let world = World::build(subject, case);
     let mut findings = Findings::default();

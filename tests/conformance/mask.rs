@@ -56,6 +56,7 @@ fn this_host() -> String {
 pub fn falco_common(line: &str) -> String {
     static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         rules(&[
+            (r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (\[k8saudit\])", "<time> $1"),
             (r"with threadiness \d+", "with threadiness <n>"),
             (r"^(<time>: Falco version: \S+) \(\w+\)$", "$1 (<arch>)"),
             (r"command=.*? user=[^) ]*", "command=<process> user=<user>"),

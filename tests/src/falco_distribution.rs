@@ -30,6 +30,10 @@ pub struct Options {
     pub architecture: String,
     /// Put the container plugin in.
     pub container_plugin: bool,
+    /// Put these plugins in beside it, by name: `k8saudit`, `json`.
+    pub plugins: Vec<&'static str>,
+    /// Put rules about Kubernetes audit events in.
+    pub audit_rules: Option<&'static str>,
     /// Put in what an unpacker must refuse.
     pub flaw: Option<Flaw>,
 }
@@ -40,6 +44,8 @@ impl Default for Options {
             version: VERSION.to_owned(),
             architecture: std::env::consts::ARCH.to_owned(),
             container_plugin: true,
+            plugins: Vec::new(),
+            audit_rules: None,
             flaw: None,
         }
     }
@@ -108,7 +114,7 @@ pub fn tarball(folder: &Path, options: &Options) -> PathBuf {
 }
 
 fn write(folder: &Path, options: &Options) -> io::Result<PathBuf> {
-    let Options { version, architecture, container_plugin, flaw } = options;
+    let Options { version, architecture, container_plugin, plugins, audit_rules, flaw } = options;
     let top = format!("falco-{version}-{architecture}");
     let path = folder.join(format!("{top}.tar.gz"));
     if *flaw == Some(Flaw::NoGzip) {
@@ -130,6 +136,13 @@ fn write(folder: &Path, options: &Options) -> io::Result<PathBuf> {
         archive.file("etc/falco/config.d/falco.container_plugin.yaml", 0o644, text)?;
         let text = "This is a stand-in for Falco's container plugin. It holds no code.\nversion: 0.7.1\n";
         archive.file("usr/share/falco/plugins/libcontainer.so", 0o644, text.as_bytes())?;
+    }
+    for plugin in plugins {
+        let text = format!("This is a stand-in for Falco's {plugin} plugin. It holds no code.\n");
+        archive.file(&format!("usr/share/falco/plugins/lib{plugin}.so"), 0o644, text.as_bytes())?;
+    }
+    if let Some(rules) = audit_rules {
+        archive.file("etc/falco/k8s_audit_rules.yaml", 0o644, rules.as_bytes())?;
     }
     if let Some(flaw) = flaw {
         archive.add_flaw(*flaw)?;

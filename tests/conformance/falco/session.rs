@@ -59,6 +59,7 @@ pub fn play(world: &World, case: &Recording, findings: &mut Findings) {
         findings.add("/metrics never was 404 before the engine was open");
     }
     let mut second = (case.name == "second_instance").then(|| second_instance(world, case));
+    compare_audit_exchanges(world, case, &session, findings);
     session.read_files();
     compare_exchanges(world, case, findings);
     session.compare_metrics(case, findings);
@@ -76,9 +77,13 @@ pub fn play(world: &World, case: &Recording, findings: &mut Findings) {
 fn reads(case: &Recording) -> Vec<Vec<String>> {
     let mut starts = vec![Vec::new()];
     let mut counts = Vec::new();
+    let mut audited = 0;
     for line in case.text("stdout").lines() {
+        if line.contains("\"source\":\"k8s_audit\"") {
+            audited += 1;
+        }
         if let Some(count) = line.strip_prefix("Events detected: ") {
-            counts.push(count.parse::<usize>().unwrap_or_default());
+            counts.push(count.parse::<usize>().unwrap_or_default().saturating_sub(audited));
             starts.push(Vec::new());
         } else if let Some(name) = line.split("(file=<dir>/").nth(1)
             && let Some(starting) = starts.last_mut()
@@ -262,6 +267,49 @@ fn compare_exchanges(world: &World, case: &Recording, findings: &mut Findings) {
                     findings.same(&format!("{request}: body"), body, &answer.body);
                 }
             }
+        }
+    }
+}
+
+/// Requests to the listener for audit events, which were recorded by what they are.
+fn compare_audit_exchanges(world: &World, case: &Recording, session: &Session<'_>, findings: &mut Findings) {
+    let event = case.text("audit_event").replace("<time>", "2026-11-24T00:22:49.000000Z");
+    for exchange in case.items("audit_exchanges") {
+        let what = exchange["what"].as_str().unwrap_or_default();
+        let list = format!("{{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"items\":[{event}]}}");
+        let (path, content_type, body) = match what {
+            "one event" => ("/k8s-audit", "application/json", event.as_str()),
+            "an EventList" => ("/k8s-audit", "application/json", list.as_str()),
+            "not JSON" => ("/k8s-audit", "application/json", "nope"),
+            "another content type" => ("/k8s-audit", "text/plain", event.as_str()),
+            "another path" => ("/other", "application/json", event.as_str()),
+            other => panic!("{other}: no such request"),
+        };
+        let before = session.matches();
+        let question = Question {
+            method: "POST",
+            headers: vec![("Content-Type".into(), content_type.into())],
+            body: Some(body.as_bytes()),
+            ..Question::get(world.places.port("<audit>"), path)
+        };
+        let recorded = exchange["response"].as_str().unwrap_or_default();
+        let (head, recorded_body) = recorded.split_once("\r\n\r\n").unwrap_or((recorded, ""));
+        let mut lines = head.split("\r\n").map(str::to_owned);
+        let status_line = lines.next().unwrap_or_default();
+        match ask(&question, None) {
+            Err(error) => findings.add(format!("{what}: {error}")),
+            Ok(answer) => {
+                findings.same(&format!("{what}: status"), &status_line, &answer.status_line);
+                let seen = answer.headers.iter().map(|(name, value)| match name.as_str() {
+                    "Date" => "Date: <date>".to_owned(),
+                    _ => format!("{name}: {value}"),
+                });
+                findings.same_set(&format!("{what}: headers"), &lines.collect::<Vec<_>>(), &seen.collect::<Vec<_>>());
+                findings.same(&format!("{what}: body"), recorded_body, &answer.body);
+            }
+        }
+        if path == "/k8s-audit" && body != "nope" && content_type == "application/json" {
+            wait_for(PATIENCE, || (session.matches() > before).then_some(()));
         }
     }
 }

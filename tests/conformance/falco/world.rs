@@ -58,6 +58,9 @@ impl World {
         if BUSY.contains(&case.name.as_str()) {
             listeners.push(TcpListener::bind(("127.0.0.1", places.port("<port>"))).expect("a free port"));
         }
+        if case.name == "k8saudit_port_busy" {
+            listeners.push(TcpListener::bind(("127.0.0.1", places.port("<audit>"))).expect("a free port"));
+        }
         let sinks = sinks(case, &authority);
         match case.name.as_str() {
             "http_refused" | "http_down_then_up" => places.set("<sink>", free_port().to_string()),

@@ -1,5 +1,6 @@
 //! The stand-in for Falco 0.44.1: its command line, the loading of configuration and rules, its webserver, its outputs
-//! and its reloads, as recorded. Instead of a kernel probe, inotify tells it which files are opened (`engine`).
+//! and its reloads, as recorded; and its k8saudit plugin. Instead of a kernel probe, inotify tells it which files are
+//! opened (`engine`).
 //!
 //! Variables of its own: `FALCO_STAND_IN_WATCH` (folders to watch, default `/etc`), `FALCO_STAND_IN_OPEN_MS` (how long
 //! opening the engine takes, default 150), `FALCO_STAND_IN_ROOT` (folder that stands for `/`), `FALCO_STAND_IN_SYSLOG`
@@ -7,6 +8,7 @@
 //! which the probe does not load).
 
 mod alert;
+mod audit;
 mod changes;
 mod command_line;
 mod configuration;

@@ -13,6 +13,7 @@ const OPERATORS: &[&str] = &[
     ">",
     ">=",
     "in",
+    "intersects",
     "pmatch",
     "contains",
     "icontains",
@@ -55,7 +56,8 @@ fn check_matches(check: &Check, event: &Event) -> bool {
     let text = value.text();
     match (check.operator.as_str(), &check.operand) {
         ("exists", _) => true,
-        ("in", Operand::Many(values)) => values.contains(&text),
+        ("in", Operand::Many(values)) => value.texts().iter().all(|text| values.contains(text)),
+        ("intersects", Operand::Many(values)) => value.texts().iter().any(|text| values.contains(text)),
         ("pmatch", Operand::Many(values)) => values.iter().any(|prefix| is_below(&text, prefix)),
         ("=" | "==", Operand::One(wanted)) => text == *wanted,
         ("!=", Operand::One(wanted)) => text != *wanted,

@@ -1,15 +1,19 @@
-//! One event of the stand-in: a file was opened. Nothing else ever happens.
+//! One event of the stand-in: a file was opened, or an audit event of Kubernetes came. Nothing else ever happens.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-/// A file was opened.
+use super::audit;
+
+/// A file was opened, or an audit event came.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// When.
     pub time: Timestamp,
+    /// The audit event; there is no file then.
+    pub audit: Option<Json>,
     /// Full path of the file.
     pub path: String,
     /// Opened for reading, or else for writing.
@@ -56,6 +60,8 @@ pub enum FieldValue {
     Number(i64),
     /// A switch.
     Switch(bool),
+    /// Several texts.
+    Many(Vec<String>),
 }
 
 impl FieldValue {
@@ -65,6 +71,15 @@ impl FieldValue {
             Self::Text(text) => text.clone(),
             Self::Number(number) => number.to_string(),
             Self::Switch(switch) => switch.to_string(),
+            Self::Many(texts) => format!("({})", texts.join(",")),
+        }
+    }
+
+    /// Each of its texts.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Many(texts) => texts.clone(),
+            one => vec![one.text()],
         }
     }
 
@@ -74,6 +89,7 @@ impl FieldValue {
             Self::Text(text) => Json::from(text.clone()),
             Self::Number(number) => Json::from(*number),
             Self::Switch(switch) => Json::from(*switch),
+            Self::Many(texts) => Json::from(texts.clone()),
         }
     }
 }
@@ -85,6 +101,13 @@ impl Event {
             let value = self.statics.iter().find(|(other, _)| other == own).map(|(_, value)| value.clone());
             return value.map(FieldValue::Text);
         }
+        if let Some(event) = &self.audit {
+            let general = ["num", "time", "time.iso8601", "rawtime", "hostname", "source"];
+            return match name.split_once('.')? {
+                ("evt", field) if general.contains(&field) => self.event_field(field),
+                _ => audit::field(event, name.split('[').next().unwrap_or(name)),
+            };
+        }
         match name.split_once('.')? {
             ("evt", field) => self.event_field(field),
             ("fd", field) => self.file_field(field),
@@ -92,6 +115,11 @@ impl Event {
             ("container", "id") if self.container_plugin => Some(FieldValue::Text("host".into())),
             _ => None,
         }
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &'static str {
+        if self.audit.is_some() { audit::SOURCE } else { "syscall" }
     }
 
     /// Nanoseconds since 1970.
@@ -110,7 +138,7 @@ impl Event {
         match field {
             "type" => text("openat"),
             "category" => text("file"),
-            "source" => text("syscall"),
+            "source" => text(self.source()),
             "dir" => text("<"),
             "is_open_read" => Some(FieldValue::Switch(self.read)),
             "is_open_write" => Some(FieldValue::Switch(!self.read)),

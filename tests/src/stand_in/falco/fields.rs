@@ -1,5 +1,7 @@
 //! The names of the fields that Falco 0.44.1 knows, which decides whether a rule loads. Few of them have a value here.
 
+use super::audit;
+
 /// Class of fields and the names in it; `[]` marks those that take an argument.
 const CLASSES: &[(&str, &str)] = &[
     (
@@ -61,7 +63,7 @@ const CONTAINER: &[(&str, &str)] = &[
 ];
 
 /// Plugins whose fields are taken on trust: plugin, and what its fields start with.
-const TRUSTED: &[(&str, &[&str])] = &[("k8saudit", &["ka.", "jevt."]), ("json", &["json.", "jevt."])];
+const TRUSTED: &[(&str, &[&str])] = &[("json", &["json.", "jevt."])];
 
 /// Which fields a rule may use.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +87,9 @@ impl Fields {
         if self.has_plugin("container") && in_classes(CONTAINER, bare) {
             return true;
         }
+        if self.has_plugin("k8saudit") && audit::knows(bare) {
+            return true;
+        }
         TRUSTED
             .iter()
             .filter(|(plugin, _)| self.has_plugin(plugin))
@@ -96,10 +101,10 @@ impl Fields {
         self.plugins.iter().any(|other| other == name)
     }
 
-    /// Text that `suggested_output` adds to the output of a rule.
-    pub fn suggested(&self) -> String {
+    /// Text that `suggested_output` adds to the output of a rule for this source.
+    pub fn suggested(&self, source: &str) -> String {
         let mut text = String::new();
-        if self.has_plugin("container") {
+        if self.has_plugin("container") && source == "syscall" {
             text.push_str(
                 " container_id=%container.id container_name=%container.name \
                  container_image_repository=%container.image.repository container_image_tag=%container.image.tag \

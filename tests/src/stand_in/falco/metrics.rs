@@ -33,6 +33,7 @@ pub struct Board {
     config_files: Vec<(String, String)>,
     engine: &'static str,
     container_plugin: bool,
+    audit: bool,
     groups: Vec<&'static str>,
     started: i64,
     reloaded: i64,
@@ -102,6 +103,7 @@ impl Board {
                 Engine::Replay => "savefile",
             },
             container_plugin: prepared.base.surroundings.fields.has_plugin("container"),
+            audit: prepared.base.surroundings.fields.has_plugin("k8saudit"),
             groups: prepared.base.settings.metrics.as_ref().map(|metrics| metrics.groups.clone()).unwrap_or_default(),
             started: life.started,
             reloaded: life.reloaded,
@@ -125,6 +127,10 @@ impl Board {
             self.rules(&mut page);
         }
         let labels = [("engine_name", self.engine), ("evt_source", "syscall")];
+        if self.audit {
+            let labels = [("engine_name", "source_plugin"), ("evt_source", super::audit::SOURCE)];
+            page.gauge("falcosecurity_scap_engine_name_info", &labels, 1);
+        }
         page.gauge("falcosecurity_scap_engine_name_info", &labels, 1);
         if self.engine == "modern_bpf" {
             self.kernel(&mut page);

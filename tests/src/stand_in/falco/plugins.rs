@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::audit;
 use super::disk::on_disk;
 use super::schema::as_switch;
 use super::settings::PluginConfig;
@@ -53,7 +54,7 @@ pub fn load(config: &PluginConfig) -> Result<Plugin, String> {
     Ok(Plugin {
         name: config.name.clone(),
         version: declared_version(&config.library).or(known).unwrap_or_else(|| "0.0.0".into()),
-        source: (config.name == "k8saudit").then_some("k8s_audit"),
+        source: (config.name == "k8saudit").then_some(audit::SOURCE),
     })
 }
 

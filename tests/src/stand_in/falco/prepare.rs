@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde_json::Value as Json;
 
 use super::command_line::{CommandLine, Task};
 use super::configuration::{self, Configuration};
@@ -67,6 +68,7 @@ impl Prepared {
     pub fn event(&self, opened: &Opened) -> Event {
         Event {
             time: Timestamp::now(),
+            audit: None,
             path: opened.path.display().to_string(),
             read: opened.read,
             opener: opened.opener.clone(),
@@ -75,6 +77,13 @@ impl Prepared {
             container_plugin: self.base.surroundings.fields.has_plugin("container"),
             iso_8601: self.base.settings.iso_8601,
         }
+    }
+
+    /// The event of an audit event.
+    pub fn audit_event(&self, audit: Json) -> Event {
+        let time = audit["stageTimestamp"].as_str().and_then(|time| time.parse().ok());
+        let nowhere = Opened { path: PathBuf::new(), read: false, opener: None };
+        Event { time: time.unwrap_or_else(Timestamp::now), audit: Some(audit), ..self.event(&nowhere) }
     }
 
     /// Tells of a path whether a rule could match its being opened by nobody in particular.

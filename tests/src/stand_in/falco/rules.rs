@@ -8,6 +8,7 @@ mod read;
 
 use std::sync::Arc;
 
+use super::audit;
 use super::evaluate;
 use super::event::Event;
 use super::fields::Fields;
@@ -18,6 +19,9 @@ use super::report::{Code, Location, Problem, Report, snippet};
 use super::schema;
 use super::settings::{AppendOutput, Selector};
 use crate::stand_in::yaml::{self, Mark};
+
+/// The source of rules that name none.
+const SYSCALL: &str = "syscall";
 
 /// The version of the rules engine.
 pub const ENGINE_VERSION: &str = "0.62.0";
@@ -208,8 +212,13 @@ impl Rule {
     /// What keeps the stand-in from evaluating it.
     pub fn unsupported(&self) -> Option<String> {
         let compiled = self.compiled.as_ref()?;
-        if self.source != "syscall" {
+        if ![SYSCALL, audit::SOURCE].contains(&self.source.as_str()) {
             return Some(format!("the source {}", self.source));
+        }
+        if self.source == audit::SOURCE
+            && let Some(field) = compiled.field_names().into_iter().find(|field| !audit::can_read(field))
+        {
+            return Some(format!("the field {field}"));
         }
         if self.exceptions {
             return Some("exceptions".into());
@@ -219,7 +228,7 @@ impl Rule {
 
     fn matches(&self, event: &Event) -> bool {
         let Some(compiled) = &self.compiled else { return false };
-        self.unsupported().is_none() && evaluate::matches(&compiled.expression, event)
+        self.source == event.source() && self.unsupported().is_none() && evaluate::matches(&compiled.expression, event)
     }
 }
 

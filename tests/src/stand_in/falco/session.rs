@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::alert::{self, Alert};
+use super::audit;
 use super::changes::Changes;
 use super::command_line::CommandLine;
 use super::engine::{Opened, Watch, kernel_has_types};
@@ -41,6 +43,23 @@ pub fn run_until_stopped(command: &CommandLine) -> Result<(), Stop> {
         }
         Ok(())
     })
+}
+
+/// What Falco says of events that were lost: the stand-in loses none.
+const NO_DROPS: &str =
+    "Syscall event drop monitoring:\n   - event drop detected: 0 occurrences\n   - num times actions taken: 0";
+
+/// A source that cannot be opened.
+struct Failed {
+    error: String,
+    /// System calls were seen before, so that Falco says how many of them were lost.
+    had_events: bool,
+}
+
+impl From<String> for Failed {
+    fn from(error: String) -> Self {
+        Self { error, had_events: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,10 +103,13 @@ async fn session(command: &CommandLine, life: &Life, signals: &mut Signals) -> R
         stand_in("metrics.output_rule or output_file is on, and the stand-in makes no snapshots");
     }
     let outputs = Outputs::start(&prepared.base.settings, &prepared.base.log, &counters);
-    let mut running = Running { prepared, counters, outputs, events: None };
+    let mut running = Running { prepared, counters, outputs, events: None, audit: None };
     running.report_unsupported();
-    if let Err(error) = running.open_engine().await {
+    if let Err(Failed { error, had_events }) = running.open_engine().await {
         running.log().write(Priority::Error, "An error occurred in an event source, forcing termination...");
+        if had_events {
+            bare(NO_DROPS);
+        }
         running.statistics();
         return Err(error.into());
     }
@@ -96,7 +118,7 @@ async fn session(command: &CommandLine, life: &Life, signals: &mut Signals) -> R
     let log = running.log().clone();
     let words = if next == Next::Restart { "SIGHUP received, restarting..." } else { "SIGINT received, exiting..." };
     log.info(words);
-    bare("Syscall event drop monitoring:\n   - event drop detected: 0 occurrences\n   - num times actions taken: 0");
+    bare(NO_DROPS);
     drop(server);
     running.end(signals).await;
     Ok(next)
@@ -129,6 +151,7 @@ struct Running {
     counters: Arc<Counters>,
     outputs: Outputs,
     events: Option<Watch>,
+    audit: Option<audit::Source>,
 }
 
 impl Running {
@@ -145,12 +168,19 @@ impl Running {
         }
     }
 
-    /// Opens the source of events. The error is printed after `Error: `.
-    async fn open_engine(&mut self) -> Result<(), String> {
+    /// Opens the sources of events. The error is printed after `Error: `.
+    async fn open_engine(&mut self) -> Result<(), Failed> {
         let log = self.log().clone();
         let sources = &self.prepared.base.surroundings.sources;
         log.info(&format!("Loaded event sources: {}", sources.join(", ")));
-        log.info(&format!("Enabled event sources: {}", sources.join(", ")));
+        let mut enabled = sources.clone();
+        enabled.sort();
+        log.info(&format!("Enabled event sources: {}", enabled.join(", ")));
+        let listener = self.prepared.base.settings.plugins.iter().find(|plugin| plugin.name == "k8saudit").cloned();
+        if listener.is_some() {
+            log.info("Opening 'k8s_audit' source with plugin 'k8saudit'");
+            log.info("[libs]: Trying to open the right engine!");
+        }
         let engine = self.prepared.base.settings.engine.clone();
         match &engine {
             Engine::ModernEbpf { cpus } => {
@@ -162,7 +192,7 @@ impl Running {
                 log.info("Opening 'syscall' source with no driver");
             }
             Engine::Kmod => log.info("Opening 'syscall' source with Kernel module"),
-            Engine::Replay => return Err("the stand-in does not replay captures".into()),
+            Engine::Replay => return Err("the stand-in does not replay captures".to_owned().into()),
         }
         log.info("[libs]: Trying to open the right engine!");
         match &engine {
@@ -170,12 +200,12 @@ impl Running {
                 stand_in(
                     "the kernel has no BTF, so the probe does not load; the lines of libpman about it are left out",
                 );
-                Err("Initialization issues during scap_init".into())
+                Err(Failed::from("Initialization issues during scap_init".to_owned()))
             }
             Engine::ModernEbpf { .. } => {
                 tokio::time::sleep(opening_time()).await;
-                let watch =
-                    Watch::open(self.prepared.interest()).map_err(|error| format!("cannot watch folders: {error}"))?;
+                let watch = Watch::open(self.prepared.interest())
+                    .map_err(|error| Failed::from(format!("cannot watch folders: {error}")))?;
                 self.events = Some(watch);
                 Ok(())
             }
@@ -185,10 +215,17 @@ impl Running {
                 log.info("[libs]: Trying to open the right engine!");
                 let words = "error opening device /dev/falco0. Make sure you have root credentials and that the falco \
                              module is loaded: No such file or directory";
-                Err(words.into())
+                Err(words.to_owned().into())
             }
             Engine::NoDriver | Engine::Replay => Ok(()),
+        }?;
+        if let Some(listener) = listener {
+            match audit::Source::open(&listener) {
+                Ok(source) => self.audit = Some(source),
+                Err(error) => return Err(Failed { error, had_events: true }),
+            }
         }
+        Ok(())
     }
 
     /// Takes events and signals until one ends this.
@@ -198,7 +235,8 @@ impl Running {
         loop {
             let mut look = false;
             tokio::select! {
-                opened = next_opened(self.events.as_mut()) => self.take(&opened),
+                opened = next_opened(self.events.as_mut()) => self.take(self.prepared.event(&opened)),
+                event = next_audited(self.audit.as_mut()) => self.take(self.prepared.audit_event(event)),
                 _ = signals.terminate.recv() => return Next::Stop,
                 _ = signals.interrupt.recv() => return Next::Stop,
                 _ = signals.reopen.recv() => {
@@ -249,10 +287,10 @@ impl Running {
         Changes::watch(&files, &folders).ok()
     }
 
-    fn take(&self, opened: &Opened) {
+    fn take(&self, event: Event) {
         let settings = &self.prepared.base.settings;
         let number = self.counters.events.fetch_add(1, Ordering::Relaxed);
-        let event = Event { number, ..self.prepared.event(opened) };
+        let event = Event { number, ..event };
         let limit = if settings.match_all { usize::MAX } else { 1 };
         let rules = &self.prepared.rules;
         for rule in rules.matching(&event, settings.priority).take(limit) {
@@ -271,8 +309,11 @@ impl Running {
     /// them.
     async fn end(self, signals: &mut Signals) {
         let statistics = self.statistics_text();
-        let Self { outputs, events, .. } = self;
+        let Self { outputs, events, audit, .. } = self;
         drop(events);
+        if let Some(audit) = audit {
+            audit.close().await;
+        }
         tokio::select! {
             () = outputs.stop() => {}
             _ = signals.terminate.recv() => die_of(signal_hook::consts::SIGTERM),
@@ -306,6 +347,13 @@ impl Running {
 async fn next_opened(events: Option<&mut Watch>) -> Opened {
     match events {
         Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_audited(audit: Option<&mut audit::Source>) -> Json {
+    match audit {
+        Some(audit) => audit.next().await,
         None => std::future::pending().await,
     }
 }

@@ -91,6 +91,8 @@ pub struct PluginConfig {
     pub library: PathBuf,
     /// `init_config`, if it is a map.
     pub init: Vec<(String, Node)>,
+    /// `open_params`.
+    pub open: String,
 }
 
 /// One entry of `append_output`.

@@ -110,7 +110,7 @@ impl Rule {
         let mut text = self.output.text.clone();
         for append in &appends {
             if append.suggested {
-                text.push_str(&surroundings.fields.suggested());
+                text.push_str(&surroundings.fields.suggested(&self.source));
             }
             text.extend(append.text.iter().flat_map(|extra| [" ", extra.as_str()]));
         }

@@ -54,7 +54,8 @@ pub fn plugins(root: &Node, folder: &Path) -> Result<Vec<PluginConfig>, String> 
             let library = folder.join(item.get("library_path")?.text()?);
             let init = item.get("init_config").map(Node::entries).unwrap_or_default().iter();
             let init = init.filter_map(|(key, value)| Some((key.text()?.to_owned(), value.clone()))).collect();
-            Some(PluginConfig { name, library, init })
+            let open = item.get("open_params").and_then(Node::text).unwrap_or_default().to_owned();
+            Some(PluginConfig { name, library, init, open })
         })
         .collect();
     let Some(wanted) = root.get("load_plugins") else { return Ok(all) };
