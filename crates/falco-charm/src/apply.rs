@@ -14,10 +14,11 @@ use crate::decide::{Candidate, Expected, Keep, Plan, Seen, ServiceAction, Writte
 use crate::distribution;
 use crate::facts;
 use crate::generation::{self, store};
+use crate::k8s_audit;
 use crate::leftovers;
 use crate::paths::{
-    CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, REFUSED_FILE, RUN_FOLDER, SUPPORT_BUNDLE, UNIT,
-    UNIT_FILE,
+    CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, K8S_AUDIT_FOLDER, OPENED_PORT, REFUSED_FILE,
+    RUN_FOLDER, STATE_FOLDER, SUPPORT_BUNDLE, UNIT, UNIT_FILE,
 };
 use crate::render::unit::{self, Owner};
 use crate::repository;
@@ -49,6 +50,11 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
     if let Some(generation) = plan.generation.as_ref().filter(|_| !plan.is_stored) {
         store::write(hook, generation)?;
     }
+    for file in &plan.audit.write {
+        files::private_folder(&hook.path(K8S_AUDIT_FOLDER))?;
+        files::replace(&hook.path(&file.path), &file.content, file.mode)?;
+        tracing::info!("wrote {}", file.path);
+    }
     if let Some(candidate) = &plan.check {
         let verdict = judge(hook, candidate)?;
         Checked::learn(hook, &candidate.digest, verdict)?;
@@ -73,6 +79,8 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
         if let Some(known) = &plan.delivery {
             known.write(hook)?;
         }
+        k8s_audit::tidy(hook, &plan.audit.remove)?;
+        plan.ports.carry_out(hook)?;
         leftovers::remove(hook, &plan.leftovers)?;
         for (id, databag) in &plan.publish {
             relation::publish(*id, Side::Unit, databag)?;
@@ -194,5 +202,9 @@ pub fn remove(hook: &Hook) -> Result<()> {
     files::remove(&hook.path(DISTRIBUTIONS))?;
     files::remove(&hook.path(RUN_FOLDER))?;
     files::remove(&hook.path(SUPPORT_BUNDLE))?;
-    repository::forget(hook)
+    files::remove(&hook.path(OPENED_PORT))?;
+    repository::forget(hook)?;
+    // Nobody else knows this folder, but whoever has put something there keeps it: the system call sees to that.
+    let _ = std::fs::remove_dir(hook.path(STATE_FOLDER));
+    Ok(())
 }

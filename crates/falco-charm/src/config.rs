@@ -27,6 +27,7 @@ use self::engine::BufferSizePreset;
 use self::labels::Labels;
 use self::memory::Limit;
 use self::selector::Selectors;
+use crate::k8s_audit::{self, Address, K8S_AUDIT};
 use crate::repository::{KNOWN_HOSTS, REPOSITORY, SSH_KEY, TOKEN, Wanted};
 
 /// The option with overrides of falco.yaml.
@@ -53,7 +54,7 @@ const RULES: &str = "rules";
 const SYSLOG_OUTPUT: &str = "syslog-output";
 
 /// Every option, as `charmcraft.yaml` has to declare it.
-pub const OPTIONS: [(&str, Kind); 18] = [
+pub const OPTIONS: [(&str, Kind); 21] = [
     (PRIORITY, Kind::Text),
     (METRICS_PORT, Kind::Integer),
     (ENGINE, Kind::Text),
@@ -72,6 +73,9 @@ pub const OPTIONS: [(&str, Kind); 18] = [
     (SSH_KEY, Kind::Secret),
     (TOKEN, Kind::Secret),
     (KNOWN_HOSTS, Kind::Text),
+    (K8S_AUDIT, Kind::Switch),
+    (k8s_audit::ADDRESS, Kind::Text),
+    (k8s_audit::SECRET, Kind::Secret),
 ];
 
 /// What the operator wants.
@@ -108,6 +112,8 @@ pub struct Config {
     pub allow_unsafe_overrides: bool,
     /// The repository with more rules and overrides. One whose address cannot be understood holds back nothing but itself.
     pub repository: Option<Result<Wanted, Status>>,
+    /// The listener for Kubernetes audit events.
+    pub k8s_audit: Option<k8s_audit::Wanted>,
 }
 
 impl Config {
@@ -132,6 +138,7 @@ impl Config {
             extra_labels: options.get::<Labels>(EXTRA_LABELS).unwrap_or_default().0,
             falco_config: options.text(FALCO_CONFIG),
             allow_unsafe_overrides: options.get(ALLOW_UNSAFE_OVERRIDES).unwrap_or(false),
+            k8s_audit: options.k8s_audit(),
             repository: repository.clone().map(|repository| repository.map_err(Status::from)),
         };
         if options.problems.is_empty() {
@@ -177,6 +184,19 @@ impl Options<'_> {
     fn rules(&mut self) -> Option<String> {
         let rules = inline_rules(&self.text(RULES)?).map_err(|wrong| Problem::new(RULES, wrong));
         self.problems.catch(rules).flatten()
+    }
+
+    /// Falco would share its port with nobody, not even with itself.
+    fn k8s_audit(&mut self) -> Option<k8s_audit::Wanted> {
+        let is_on = self.get(K8S_AUDIT).unwrap_or(false);
+        let address: Address = self.get(k8s_audit::ADDRESS).unwrap_or_default();
+        // What is wrong with that one is told elsewhere.
+        let other: Port = self.raw.get(METRICS_PORT).ok().flatten().unwrap_or_default();
+        if is_on && other.number() == address.0.port() {
+            let text = format!("port {} is that of {METRICS_PORT}; choose another for one of them", address.0.port());
+            self.problems.push(Problem::new(k8s_audit::ADDRESS, text));
+        }
+        is_on.then(|| k8s_audit::Wanted { address, secret: self.text(k8s_audit::SECRET) })
     }
 
     /// The other options about it mean nothing without the address. They may have been left over, or be there first.

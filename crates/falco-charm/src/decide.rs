@@ -29,10 +29,11 @@ use crate::distribution::{self, Distribution, Tarball};
 use crate::facts::{Facts, Machine};
 use crate::generation::store::Links;
 use crate::generation::{Generation, Id};
+use crate::k8s_audit::Listener;
 use crate::leftovers::Leftovers;
 use crate::paths::{CONFIG_FILE, ORIGIN_FILE, UNIT};
 use crate::render::falco_yaml;
-use crate::{delivery, host};
+use crate::{delivery, host, k8s_audit};
 
 /// What an operator does about a configuration with which Falco did not run, when it was not the configuration's fault.
 const TRY_AGAIN: &str = "to try it once more, run the action reload";
@@ -65,6 +66,10 @@ pub struct Plan {
     pub keep: Option<Keep>,
     /// What to tell the observability agent once Falco serves: relation and databag, as far as it differs.
     pub publish: Vec<(RelationId, Databag)>,
+    /// What is to be done in the folder of the listener for Kubernetes audit events.
+    pub audit: k8s_audit::Change,
+    /// What is to be asked of Juju about its port once Falco serves.
+    pub ports: k8s_audit::Ports,
     /// What is known of the delivery of alerts, if it is not what was known before.
     #[serde(skip)]
     pub delivery: Option<delivery::Known>,
@@ -151,20 +156,26 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
     let url = choose_url(facts, &mut notes);
     let chosen = sources::choose(facts, &config, &mut notes);
 
-    let candidate =
-        |generation: &Generation| Candidate::new(facts, &config, &distribution, generation.clone(), url.as_deref());
-    let mut candidates = vec![candidate(&chosen.generation)];
+    let audit = k8s_audit::choose(facts, &config, &distribution, &mut notes);
+    let candidate = |generation: &Generation, audit: Option<&Listener>| {
+        Candidate::new(facts, &config, &distribution, generation.clone(), audit, url.as_deref())
+    };
+    let mut candidates = vec![candidate(&chosen.generation, audit.as_ref())];
+    if audit.is_some() {
+        // A plugin that Falco does not take, or does not run with, takes away no system call.
+        candidates.push(candidate(&chosen.generation, None));
+    }
     if let Some(current) = facts.machine.current().filter(|current| **current != chosen.generation) {
-        candidates.push(candidate(current));
+        candidates.push(candidate(current, audit.as_ref()));
     }
     let good = Pair::good(&facts.machine, &facts.root);
     if good.is_none() && !chosen.generation.is_empty() {
-        candidates.push(candidate(&Generation::default()));
+        candidates.push(candidate(&Generation::default(), None));
     }
 
     let mut rejected = None;
-    let mut left = candidates.iter();
-    while let Some(candidate) = left.next() {
+    for (number, candidate) in candidates.iter().enumerate() {
+        let (asked, mut left) = (&candidates[..=number], candidates[number + 1..].iter());
         let known = match &facts.machine.default_rules {
             // A distribution that is not unpacked yet cannot have been asked.
             None => None,
@@ -187,7 +198,7 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
         let is_good = good.as_ref().is_some_and(|good| good.is(candidate));
         let other = |other: &Candidate| facts.machine.checked.get(&other.digest).is_none_or(|v| v.rejected.is_none());
         let has_other = !is_good && (good.is_some() || left.any(other));
-        let keep = keep(facts, candidate, &candidates[0], &chosen);
+        let keep = keep(facts, candidate, asked, &chosen);
         let or_reject = has_other.then(|| candidate.digest.clone());
         let check = to_ask.then(|| candidate.clone());
         let plan = run(facts, &config, distribution, install, candidate, Aftermath { keep, or_reject, notes })?;
@@ -218,7 +229,10 @@ pub fn wanted(facts: &Facts, config: &Config) -> Result<Candidate, Status> {
     let (generation, is_wanted) = sources::from_sources(facts, config, &mut notes);
     match Status::worst(notes) {
         Some(problem) if !is_wanted => Err(problem),
-        _ => Ok(Candidate::new(facts, config, &distribution, generation, url.as_deref())),
+        _ => {
+            let audit = k8s_audit::choose(facts, config, &distribution, &mut Vec::new());
+            Ok(Candidate::new(facts, config, &distribution, generation, audit.as_ref(), url.as_deref()))
+        }
     }
 }
 
@@ -243,12 +257,18 @@ fn ask(
         is_stored: facts.machine.has(&candidate.generation),
         generation: Some(candidate.generation.clone()),
         expect: candidate.expect(facts.machine.default_rules.as_ref()),
+        audit: k8s_audit::Change {
+            // What falco.yaml names may still be in use.
+            remove: Vec::new(),
+            ..k8s_audit::Change::of(&facts.machine.audit, candidate.audit.as_ref(), &candidate.config.content)
+        },
         check: Some(candidate),
         write: Vec::new(),
         daemon_reload: false,
         service: ServiceAction::Leave,
         keep: None,
         publish: Vec::new(),
+        ports: k8s_audit::Ports::default(),
         delivery: None,
         leftovers: Leftovers::default(),
         explanation: None,
@@ -300,6 +320,12 @@ fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Pl
         daemon_reload,
         service,
         publish: publish(facts, pair.expect.port),
+        audit: k8s_audit::Change::of(&facts.machine.audit, pair.audit.as_ref(), &pair.config.content),
+        ports: k8s_audit::Ports::of(
+            k8s_audit::port_to_open(&pair.config.content),
+            facts.port_record.as_ref(),
+            facts.opened_ports.as_deref(),
+        ),
         expect: pair.expect,
         keep: None,
         delivery: delivery(facts, service, &mut notes),

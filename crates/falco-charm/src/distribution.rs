@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tar::EntryType;
 
 use self::archive::below_top;
+use crate::k8s_audit::Carried;
 use crate::paths::{DISTRIBUTIONS, ORIGIN_FILE, PROGRAM};
 
 /// The resource that an operator can attach.
@@ -39,12 +40,15 @@ pub struct Tarball {
 }
 
 /// A distribution, unpacked or about to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {
     /// The folder below [`DISTRIBUTIONS`]: version and digest of the tarball.
     pub name: String,
     /// Its container plugin is there.
     pub container_plugin: bool,
+    /// What it brings for Kubernetes audit events.
+    #[serde(default)]
+    pub audit: Carried,
 }
 
 impl Distribution {

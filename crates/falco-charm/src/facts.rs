@@ -4,7 +4,7 @@
 //! What an operator or a peer got wrong is a fact, too: an error here means that the machine itself is broken.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use charm_core::config::RawConfig;
@@ -15,7 +15,7 @@ use charm_core::names::{AppName, RelationId, UnitName};
 use charm_core::relation::{Databag, Side};
 use charm_core::systemd::Line;
 use charm_core::topology::Topology;
-use charm_core::{Event, Hook, files, http, juju, relation, secret, systemd};
+use charm_core::{Event, Hook, Status, files, http, juju, relation, secret, systemd};
 use serde::{Deserialize, Serialize};
 
 use crate::checked::Checked;
@@ -26,6 +26,7 @@ use crate::distribution::{self, Available};
 use crate::generation::store::{self, Links};
 use crate::generation::{Generation, Id};
 use crate::host::{self, Abilities};
+use crate::k8s_audit;
 use crate::leftovers::{self, Leftovers};
 use crate::metrics::Served;
 use crate::paths::{
@@ -66,6 +67,12 @@ pub struct Facts {
     pub leftovers: Leftovers,
     /// The operator's repository, as far as it could be had.
     pub repository: Brought,
+    /// Certificate and key of the listener for Kubernetes audit events, or why they cannot be had.
+    pub k8s_audit: Option<Result<k8s_audit::Identity, Status>>,
+    /// What was asked of Juju about ports before.
+    pub port_record: Option<k8s_audit::Record>,
+    /// The ports that Juju has open, if the above has to be looked at.
+    pub opened_ports: Option<Vec<String>>,
     /// Falco is asked to read its files again, whether something differs or not.
     pub asked_to_reload: bool,
     /// Falco is supposed to take whatever it would be asked about: for a plan that is only shown.
@@ -85,6 +92,8 @@ pub struct Machine {
     pub abilities: Abilities,
     /// The containers on it.
     pub containers: Containers,
+    /// What is there for Kubernetes audit events.
+    pub audit: k8s_audit::Found,
     /// What was known of the delivery of alerts after the last hook.
     pub delivery: delivery::Known,
     /// The last lines that Falco printed, when alerts are sent on.
@@ -151,6 +160,9 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
         cos_agent: cos_agent(hook)?,
         leftovers: Leftovers::default(),
         repository: Brought::default(),
+        k8s_audit: None,
+        port_record: None,
+        opened_ports: None,
         asked_to_reload: false,
         without_asking: hook.dry_run,
         available: distribution::look(hook, may_have_a_new_tarball(hook))?,
@@ -161,6 +173,10 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
     // Neither is answered by anything that the repository could change, and the second unit of a machine shares the
     // folders of the first.
     if let (None, None, Ok(config)) = (&host.foreign, &host.other_unit, facts.config()) {
+        if let Some(wanted) = &config.k8s_audit {
+            facts.k8s_audit = k8s_audit::read_secret(hook, wanted, now())?;
+        }
+        (facts.port_record, facts.opened_ports) = k8s_audit::gather_ports(hook)?;
         facts.leftovers = leftovers(hook, &facts.config, &config)?;
         facts.repository = match config.repository.transpose() {
             Ok(wanted) => repository::bring(hook, wanted.as_ref(), look)?,
@@ -168,6 +184,12 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
         };
     }
     Ok(facts)
+}
+
+fn now() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time becomes a fact")]
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Looks at the machine again, after something was done to it. What Juju said stays as it was.
@@ -202,8 +224,10 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
     for id in [&links.current, &links.previous].into_iter().flatten() {
         generations.extend(store::read(hook, id)?);
     }
-    Ok(Machine {
+    let audit = k8s_audit::gather_files(hook, facts.available.to_run())?;
+    let mut machine = Machine {
         host,
+        audit,
         abilities: host::gather(hook)?,
         containers: containers::gather(hook)?,
         delivery: delivery::Known::read(hook)?,
@@ -225,7 +249,11 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
         service,
         running,
         served,
-    })
+    };
+    if let Some(wanted) = facts.config().ok().and_then(|config| config.k8s_audit) {
+        machine.audit.unusable = k8s_audit::unusable(wanted.address.0, k8s_audit::held(&machine));
+    }
+    Ok(machine)
 }
 
 /// What Falco on this machine says that it has loaded, asked again until it answers or `patience` is over.
@@ -338,7 +366,7 @@ fn listening_port(line: &str) -> Option<u16> {
 /// The options, checked.
 impl Facts {
     /// See [`Config::parse`].
-    pub fn config(&self) -> Result<Config, charm_core::Status> {
+    pub fn config(&self) -> Result<Config, Status> {
         Config::parse(&self.config)
     }
 }

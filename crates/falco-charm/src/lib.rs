@@ -16,6 +16,7 @@ pub mod distribution;
 pub mod facts;
 pub mod generation;
 pub mod host;
+pub mod k8s_audit;
 pub mod leftovers;
 pub mod metrics;
 pub mod overrides;
@@ -58,7 +59,7 @@ async fn reconcile(hook: &Hook, look: Look) -> Result<Option<Status>> {
 }
 
 /// Decides and applies until Falco has nothing more to say that changes what is to be done. Each time it says something
-/// new about one of at most three candidates, so this ends.
+/// new about one of at most four candidates, so this ends.
 async fn carry_out(hook: &Hook, mut facts: Facts) -> Result<Status> {
     loop {
         let plan = decide::decide(&facts)?; // pure

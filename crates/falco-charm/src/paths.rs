@@ -51,6 +51,21 @@ pub const DEFAULT_RULES: &str = "etc/falco/falco_rules.yaml";
 /// Below the folder of a distribution: the plugin that tells containers apart. Builds without it exist.
 pub const CONTAINER_PLUGIN: &str = "usr/share/falco/plugins/libcontainer.so";
 
+/// Below the folder of a distribution: the plugin that listens for Kubernetes audit events. The official one has none.
+pub const K8S_AUDIT_PLUGIN: &str = "usr/share/falco/plugins/libk8saudit.so";
+
+/// Below the folder of a distribution: the plugin for fields of JSON.
+pub const JSON_PLUGIN: &str = "usr/share/falco/plugins/libjson.so";
+
+/// Below the folder of a distribution: rules about Kubernetes audit events.
+pub const K8S_AUDIT_RULES: &str = "etc/falco/k8s_audit_rules.yaml";
+
+/// Certificate, key and rules of the listener for Kubernetes audit events, each named by its content.
+pub const K8S_AUDIT_FOLDER: &str = "/etc/juju-falco/k8s-audit";
+
+/// What was asked of Juju about its port.
+pub const OPENED_PORT: &str = "/var/lib/juju-falco/opened-port.json";
+
 /// What Falco's packages put on a host.
 pub const PACKAGE_FILES: [&str; 4] = [
     "/usr/bin/falco",
@@ -58,6 +73,9 @@ pub const PACKAGE_FILES: [&str; 4] = [
     "/usr/lib/systemd/system/falco-modern-bpf.service",
     "/usr/lib/systemd/system/falco-kmod.service",
 ];
+
+/// What outlives a boot and is no configuration.
+pub const STATE_FOLDER: &str = "/var/lib/juju-falco";
 
 /// The repository with the operator's rules, the key to it, and nothing else.
 pub const REPOSITORY: &str = "/var/lib/juju-falco/repository";

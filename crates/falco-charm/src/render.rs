@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::containers::Containers;
 use crate::distribution::Distribution;
 use crate::generation::Generation;
+use crate::k8s_audit::Listener;
 
 /// Everything that the two files are made of.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub struct Inputs<'a> {
     pub containers: &'a Containers,
     /// The operator's rules and overrides.
     pub generation: &'a Generation,
+    /// Where Kubernetes audit events are listened for.
+    pub audit: Option<&'a Listener>,
     /// Where alerts are sent.
     pub url: Option<&'a str>,
 }

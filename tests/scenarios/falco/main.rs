@@ -9,6 +9,7 @@ mod host;
 mod hosts;
 mod http_endpoint;
 mod interrupt;
+mod k8s_audit;
 mod lifecycle;
 mod observability;
 mod restarts;

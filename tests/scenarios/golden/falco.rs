@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use charm_core::config::RawConfig;
+use charm_core::files::File;
 use charm_core::topology::Topology;
 use charm_tests::falco_distribution::{Flaw, Options, tarball};
 use charm_tests::falco_host::{FalcoHost, UNIT, sidekick};
@@ -17,7 +18,8 @@ use falco_charm::decide::{Seen, decide};
 use falco_charm::distribution::{Available, Distribution};
 use falco_charm::facts::Facts;
 use falco_charm::generation::Generation;
-use falco_charm::paths::{CONFIG_FILE, DISTRIBUTIONS, UNIT_FILE};
+use falco_charm::k8s_audit::{Carried, Listener};
+use falco_charm::paths::{CONFIG_FILE, DISTRIBUTIONS, K8S_AUDIT_FOLDER, UNIT_FILE};
 use falco_charm::render::unit::{DIGEST_VARIABLE, unit_file};
 use falco_charm::render::{Inputs, falco_yaml};
 
@@ -27,7 +29,7 @@ const URL: &str = "https://sidekick.example/model-sidekick";
 
 /// The distribution of a unit in production: the version and the beginning of a digest.
 fn distribution() -> Distribution {
-    Distribution { name: "0.44.1-0123456789ab".into(), container_plugin: true }
+    Distribution { name: "0.44.1-0123456789ab".into(), container_plugin: true, ..Distribution::default() }
 }
 
 fn topology(state: &State) -> Topology {
@@ -49,6 +51,7 @@ fn with_inputs<T>(state: &State, distribution: &Distribution, render: impl FnOnc
         distribution,
         containers: &Containers::default(),
         generation: &Generation::default(),
+        audit: None,
         url: None,
     })
 }
@@ -82,6 +85,18 @@ fn falco_yaml_without_a_relation() {
 fn falco_yaml_with_a_url() {
     let (host, _) = installed(|host| host.related(URL));
     assert_golden("falco/falco-with-url.yaml", &in_production(&host, CONFIG_FILE));
+}
+
+#[test]
+fn falco_yaml_with_a_listener_for_audit_events() {
+    let certificate = File { path: format!("{K8S_AUDIT_FOLDER}/0123456789ab.pem"), mode: 0o600, content: Vec::new() };
+    let carried = Carried { plugin: true, json: true, rules: true };
+    let distribution = Distribution { audit: carried, ..distribution() };
+    let listener = Listener::new("0.0.0.0:9765".parse().unwrap(), certificate, &distribution, None);
+    let text = with_inputs(&State::default(), &distribution, |inputs| {
+        falco_yaml::falco_yaml(&Inputs { audit: Some(&listener), ..*inputs })
+    });
+    assert_golden("falco/falco-with-k8s-audit.yaml", &text);
 }
 
 /// No hook would leave it: the default rules need the plugin. It is for distributions with rules of their own.

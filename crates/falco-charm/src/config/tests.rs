@@ -34,6 +34,7 @@ fn without_options_everything_is_as_falco_ships_it() {
         falco_config: None,
         allow_unsafe_overrides: false,
         repository: None,
+        k8s_audit: None,
     };
     assert_eq!(config, wanted);
 }
@@ -59,6 +60,21 @@ fn good_values_are_taken() {
 }
 
 #[test]
+fn the_listener_for_audit_events_is_off_until_it_is_asked_for_and_has_a_port_of_its_own() {
+    assert_eq!(
+        parse(&[("k8s-audit-address", "0.0.0.0:9765"), ("k8s-audit-secret", "secret:x")]).unwrap().k8s_audit,
+        None
+    );
+    let on: RawConfig = [("k8s-audit", true)].into_iter().collect();
+    let wanted = k8s_audit::Wanted { address: Address::default(), secret: None };
+    assert_eq!(Config::parse(&on).unwrap().k8s_audit, Some(wanted));
+    let options: [(&str, serde_json::Value); 2] = [("k8s-audit", true.into()), ("metrics-port", 9765.into())];
+    let Err(Status::Blocked(text)) = parse(&options) else { panic!("both have one port") };
+    assert!(text.starts_with("k8s-audit-address: port 9765 is that of metrics-port"), "{text}");
+    assert!(parse(&[("metrics-port", 9765)]).is_ok(), "off, it takes no port");
+}
+
+#[test]
 fn bad_values_block_with_the_option_the_value_and_what_is_right() {
     for (name, value, text) in [
         ("priority", "loud", "priority: \"loud\" is not one of emergency"),
@@ -72,6 +88,12 @@ fn bad_values_block_with_the_option_the_value_and_what_is_right() {
         ("memory-limit", "half", "memory-limit: \"half\" is not a size such as 512M"),
         ("memory-limit", "32M", "memory-limit: 32M is less than Falco takes"),
         ("disabled-rules", "tag:", "disabled-rules: \"tag:\" has `tag:` without"),
+        (
+            "k8s-audit-address",
+            "localhost:9765",
+            "k8s-audit-address: \"localhost:9765\" is not an IP address and a port",
+        ),
+        ("k8s-audit-address", "0.0.0.0:443", "k8s-audit-address: \"0.0.0.0:443\" has a port below 1024"),
         ("enabled-rules", "tag:a*", "enabled-rules: \"tag:a*\" has a *"),
         ("extra-labels", "a=%b", "extra-labels: \"a=%b\" has a value for a that has a %"),
     ] {

@@ -11,6 +11,7 @@ use crate::config::{Config, Selector};
 use crate::distribution::Distribution;
 use crate::facts::Facts;
 use crate::generation::Generation;
+use crate::k8s_audit::Listener;
 use crate::paths::{CONFIG_FILE, DEFAULT_RULES, PROGRAM, UNIT_FILE, file_name};
 use crate::render::{Inputs, falco_yaml, unit};
 
@@ -33,6 +34,8 @@ pub struct Candidate {
     pub rules: Vec<String>,
     /// What the options disable and enable, by the option.
     pub selectors: Vec<(&'static str, Selector)>,
+    /// Its listener for Kubernetes audit events.
+    pub audit: Option<Listener>,
     /// Alerts go somewhere else than to the system log.
     pub sends_alerts: bool,
     port: u16,
@@ -53,6 +56,7 @@ impl Candidate {
         config: &Config,
         distribution: &Distribution,
         generation: Generation,
+        audit: Option<&Listener>,
         url: Option<&str>,
     ) -> Self {
         let inputs = Inputs {
@@ -62,6 +66,7 @@ impl Candidate {
             distribution,
             containers: &facts.machine.containers,
             generation: &generation,
+            audit,
             url,
         };
         let yaml = falco_yaml::falco_yaml(&inputs);
@@ -74,8 +79,9 @@ impl Candidate {
             unit: File { path: UNIT_FILE.to_owned(), mode: 0o644, content: unit.into_bytes() },
             unit_digest,
             program: distribution.path(PROGRAM),
-            rules: falco_yaml::rules_files(config, distribution, &generation),
+            rules: falco_yaml::rules_files(config, distribution, audit, &generation),
             selectors: disabled.chain(enabled).collect(),
+            audit: audit.cloned(),
             sends_alerts: url.is_some(),
             port: config.metrics_port.number(),
             loads_defaults: falco_yaml::loads_defaults(config, &generation),
@@ -89,7 +95,12 @@ impl Candidate {
         let defaults = default_rules
             .filter(|_| self.loads_defaults)
             .map(|digest| (file_name(DEFAULT_RULES).to_owned(), digest.clone()));
-        let rules: BTreeMap<String, Digest> = defaults.into_iter().chain(self.generation.rules_digests()).collect();
+        let audit = self
+            .audit
+            .as_ref()
+            .and_then(|listener| Some((file_name(&listener.rules).to_owned(), listener.rules_digest.clone()?)));
+        let rules: BTreeMap<String, Digest> =
+            defaults.into_iter().chain(audit).chain(self.generation.rules_digests()).collect();
         Expected { port: self.port, config: Digest::of(&self.config.content), rules }
     }
 }

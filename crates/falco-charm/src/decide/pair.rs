@@ -8,6 +8,7 @@ use super::sources::Chosen;
 use super::{Candidate, Expected, Keep, Written};
 use crate::facts::{Facts, Machine};
 use crate::generation::store::Links;
+use crate::k8s_audit::{self, Listener};
 use crate::paths::{CONFIG_FILE, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, UNIT_FILE};
 use crate::render::{falco_yaml, unit};
 
@@ -21,6 +22,8 @@ pub struct Pair {
     pub unit_digest: Digest,
     /// What Falco says when it serves it.
     pub expect: Expected,
+    /// The listener that it was made with, if it was made now.
+    pub audit: Option<Listener>,
 }
 
 impl Pair {
@@ -31,6 +34,7 @@ impl Pair {
             unit: candidate.unit.clone(),
             unit_digest: candidate.unit_digest.clone(),
             expect: candidate.expect(default_rules),
+            audit: candidate.audit.clone(),
         }
     }
 
@@ -43,6 +47,11 @@ impl Pair {
             rules: machine.good_rules.clone(),
         };
         // With a file of it gone it could not be served again.
+        let certificate = k8s_audit::listener_in(&config.content).map(|(_, path)| path.unwrap_or_default());
+        if certificate.is_some_and(|path| !machine.audit.stored.contains_key(path.strip_prefix(root).unwrap_or(&path)))
+        {
+            return None;
+        }
         if expect.rules.len() != falco_yaml::rules_files_of(&config.content, root).len() {
             return None;
         }
@@ -51,6 +60,7 @@ impl Pair {
             unit: File { path: UNIT_FILE.to_owned(), mode: 0o644, ..unit_file.clone() },
             unit_digest: unit::digest_in(&unit_file.content)?,
             expect,
+            audit: None,
         })
     }
 
@@ -61,7 +71,7 @@ impl Pair {
 }
 
 /// What is written down once the candidate serves.
-pub fn keep(facts: &Facts, candidate: &Candidate, wanted: &Candidate, chosen: &Chosen) -> Keep {
+pub fn keep(facts: &Facts, candidate: &Candidate, asked: &[Candidate], chosen: &Chosen) -> Keep {
     let machine = &facts.machine;
     let good = [(&candidate.config, GOOD_CONFIG_FILE), (&candidate.unit, GOOD_UNIT_FILE)];
     let good = good.map(|(file, path)| File { path: path.to_owned(), mode: 0o600, content: file.content.clone() });
@@ -78,7 +88,7 @@ pub fn keep(facts: &Facts, candidate: &Candidate, wanted: &Candidate, chosen: &C
             .collect(),
         links,
         // The next hook asks about the same ones.
-        verdicts: vec![wanted.digest.clone(), candidate.digest.clone()],
+        verdicts: asked.iter().map(|candidate| candidate.digest.clone()).collect(),
         forget_refused: machine.refused.is_some() && chosen.refusal_is_over,
     }
 }

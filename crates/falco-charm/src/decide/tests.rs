@@ -14,7 +14,7 @@ use crate::repository::{Brought, Content};
 use crate::world::topology;
 
 fn distribution(version: &str) -> Distribution {
-    Distribution { name: format!("{version}-0123456789ab"), container_plugin: true }
+    Distribution { name: format!("{version}-0123456789ab"), container_plugin: true, ..Distribution::default() }
 }
 
 /// A machine on which nothing was done yet but the unpacking of Falco.

@@ -16,7 +16,8 @@ use serde::Deserialize;
 use tar::{Archive, EntryType};
 
 use super::{Distribution, Tarball};
-use crate::paths::{CONTAINER_PLUGIN, DEFAULT_RULES, PROGRAM};
+use crate::k8s_audit::Carried;
+use crate::paths::{CONTAINER_PLUGIN, DEFAULT_RULES, JSON_PLUGIN, K8S_AUDIT_PLUGIN, K8S_AUDIT_RULES, PROGRAM};
 
 /// How much a distribution may unpack to. The official one has 170 MB.
 const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
@@ -44,7 +45,7 @@ pub fn inspect(tarball: &Tarball) -> Result<Result<Distribution, String>> {
     };
     let version = contents.version.unwrap_or_else(|| "unknown".to_owned());
     let name = format!("{version}-{}", &fingerprint.sha256[..12]);
-    Ok(Ok(Distribution { name, container_plugin: contents.container_plugin }))
+    Ok(Ok(Distribution { name, container_plugin: contents.container_plugin, audit: contents.audit }))
 }
 
 #[derive(Default)]
@@ -54,6 +55,7 @@ struct Contents {
     architecture: Option<&'static str>,
     default_rules: bool,
     container_plugin: bool,
+    audit: Carried,
 }
 
 fn contents(path: &Path) -> Result<Result<Contents, String>> {
@@ -95,6 +97,9 @@ fn contents(path: &Path) -> Result<Result<Contents, String>> {
             }
             Some(DEFAULT_RULES) => contents.default_rules = true,
             Some(CONTAINER_PLUGIN) => contents.container_plugin = true,
+            Some(K8S_AUDIT_PLUGIN) => contents.audit.plugin = true,
+            Some(JSON_PLUGIN) => contents.audit.json = true,
+            Some(K8S_AUDIT_RULES) => contents.audit.rules = true,
             _ => {}
         }
     }

@@ -15,7 +15,8 @@ use crate::config::{Config, Engine, Port, Priority, Selector};
 use crate::containers::InitConfig;
 use crate::distribution::Distribution;
 use crate::generation::Generation;
-use crate::paths::{CONTAINER_PLUGIN, DEFAULT_RULES};
+use crate::k8s_audit::{self, Listener};
+use crate::paths::{CONTAINER_PLUGIN, DEFAULT_RULES, JSON_PLUGIN, K8S_AUDIT_PLUGIN};
 
 /// How many alerts may wait for a slow output. Without a bound, a hung receiver fills the memory of the host; what is
 /// over it is dropped and counted by Falco. One alert takes one or two kilobytes.
@@ -25,9 +26,15 @@ const OUTPUTS_QUEUE: u32 = 10_000;
 pub const NODE: &str = "k8s_node_name";
 
 /// The rules files to load, in order: the defaults first, so that the operator's can refer to them.
-pub fn rules_files(config: &Config, distribution: &Distribution, generation: &Generation) -> Vec<String> {
+pub fn rules_files(
+    config: &Config,
+    distribution: &Distribution,
+    audit: Option<&Listener>,
+    generation: &Generation,
+) -> Vec<String> {
     let defaults = loads_defaults(config, generation).then(|| distribution.path(DEFAULT_RULES));
-    defaults.into_iter().chain(generation.rules_paths()).collect()
+    let audit = audit.map(|listener| listener.rules.clone());
+    defaults.into_iter().chain(audit).chain(generation.rules_paths()).collect()
 }
 
 /// The default rules are loaded when the operator wants them, and also when there would be no rule at all without them:
@@ -90,17 +97,27 @@ fn select_rules(file: &mut Mapping, config: &Config) {
 }
 
 fn base(inputs: &Inputs<'_>) -> FalcoYaml {
-    let Inputs { config, topology, root, distribution, containers, generation, url } = *inputs;
-    let plugins = if distribution.container_plugin {
-        vec![Plugin {
-            name: "container",
-            library_path: text(&format!("{root}{}", distribution.path(CONTAINER_PLUGIN))),
-            init_config: containers.init_config(root),
-        }]
-    } else {
-        Vec::new()
-    };
-    let rules_files = rules_files(config, distribution, generation);
+    let Inputs { config, topology, root, distribution, containers, generation, audit, url } = *inputs;
+    let library = |path: &str| text(&format!("{root}{}", distribution.path(path)));
+    let mut plugins = Vec::new();
+    if distribution.container_plugin {
+        let init_config = containers.init_config(root).map(PluginConfig::Container);
+        let library_path = library(CONTAINER_PLUGIN);
+        plugins.push(Plugin { name: "container", library_path, init_config, open_params: None });
+    }
+    if let Some(listener) = audit {
+        // Its fields come first: the rules of the other are read with them.
+        let library_path = library(JSON_PLUGIN);
+        plugins.push(Plugin { name: k8s_audit::JSON, library_path, init_config: None, open_params: None });
+        let certificate = text(&format!("{root}{}", listener.certificate));
+        plugins.push(Plugin {
+            name: k8s_audit::PLUGIN,
+            library_path: library(K8S_AUDIT_PLUGIN),
+            init_config: Some(PluginConfig::K8sAudit { certificate }),
+            open_params: Some(listener.url()),
+        });
+    }
+    let rules_files = rules_files(config, distribution, audit, generation);
     FalcoYaml {
         rules_files: rules_files.iter().map(|path| text(&format!("{root}{path}"))).collect(),
         config_files: [],
@@ -165,6 +182,8 @@ fn base(inputs: &Inputs<'_>) -> FalcoYaml {
         log_syslog: false,
         log_level: "info",
         output_timeout: 2_000,
+        // Alerts of their own, that no rule makes and no priority holds back. Snapshots of the metrics would be others;
+        // without a label they would tell nobody of which unit they are.
         syscall_event_drops: SyscallEventDrops { actions: ["log", "alert"] },
     }
 }
@@ -243,7 +262,20 @@ struct Plugin {
     name: &'static str,
     library_path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    init_config: Option<InitConfig>,
+    init_config: Option<PluginConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_params: Option<String>,
+}
+
+/// What a plugin is told when it is loaded.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PluginConfig {
+    Container(InitConfig),
+    K8sAudit {
+        #[serde(rename = "sslCertificate")]
+        certificate: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -347,6 +379,30 @@ mod tests {
         serde_yaml::from_str(&text).unwrap()
     }
 
+    fn listener() -> Listener {
+        Listener {
+            address: "[::1]:9765".parse().unwrap(),
+            certificate: "/etc/juju-falco/k8s-audit/x.pem".into(),
+            rules: "/etc/juju-falco/k8s-audit/rules.yaml".into(),
+            rules_digest: None,
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_listener_is_read_back_as_it_was_written_and_its_rules_come_behind_falcos_own() {
+        let listener = listener();
+        let text = with(&[], |inputs| falco_yaml(&Inputs { audit: Some(&listener), root: "/root $x", ..inputs }));
+        let (address, certificate) = k8s_audit::listener_in(text.as_bytes()).unwrap();
+        assert_eq!(address, listener.address);
+        assert_eq!(certificate.unwrap(), format!("/root $x{}", listener.certificate));
+        let rules = rules_files_of(text.as_bytes(), "/root $x");
+        assert_eq!(rules[1..], [listener.rules]);
+        let yaml: Value = serde_yaml::from_str(&text).unwrap();
+        let loaded: Vec<&str> = yaml["load_plugins"].as_sequence().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(loaded, ["container", "json", "k8saudit"]);
+    }
+
     fn rules(name: &str) -> Generation {
         let file = File { name: name.into(), content: b"[]".to_vec() };
         let content = Content { commit: String::new(), rules: vec![file], overrides: Vec::new() };
@@ -361,6 +417,16 @@ mod tests {
             fields.iter().flat_map(|field| field.as_mapping().unwrap().keys().filter_map(Value::as_str)).collect();
         assert_eq!(names, ["juju_model", "juju_model_uuid", "juju_application", "juju_unit", "juju_charm", "team"]);
         assert_eq!(fields[5]["team"], "blue");
+    }
+
+    #[test]
+    fn lost_system_calls_are_logged_and_sent_whatever_the_priority() {
+        for priority in ["debug", "emergency"] {
+            let (_, yaml) = yaml(&[("priority", priority)], Some("http://h/"));
+            let actions = serde_yaml::to_string(&yaml["syscall_event_drops"]["actions"]).unwrap();
+            assert_eq!(actions, "- log\n- alert\n");
+            assert_eq!(yaml["metrics"]["output_rule"], false);
+        }
     }
 
     #[test]
@@ -384,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_distribution_without_the_container_plugin_loads_none() {
-        let bare = Distribution { name: "0.44.1-0123456789ab".into(), container_plugin: false };
+        let bare = Distribution { name: "0.44.1-0123456789ab".into(), ..Distribution::default() };
         let text = with(&[], |inputs| falco_yaml(&Inputs { distribution: &bare, ..inputs }));
         let yaml: Value = serde_yaml::from_str(&text).unwrap();
         // Absent would mean: load all.
@@ -418,7 +484,7 @@ mod tests {
     #[test]
     fn default_rules_come_first_and_are_left_out_only_when_there_are_others() {
         let files = |options: &[(&str, &str)], generation: &Generation| {
-            with(options, |inputs| rules_files(inputs.config, inputs.distribution, generation))
+            with(options, |inputs| rules_files(inputs.config, inputs.distribution, None, generation))
         };
         let (mine, none) = (rules("a.yaml"), Generation::default());
         assert_eq!(files(&[], &none).len(), 1);
@@ -431,7 +497,7 @@ mod tests {
     fn rules_files_are_read_back_from_a_falco_yaml() {
         let mine = rules("${HOME} a.yaml");
         let text = with(&[], |inputs| falco_yaml(&Inputs { generation: &mine, root: "/root $x", ..inputs }));
-        let wanted = with(&[], |inputs| rules_files(inputs.config, inputs.distribution, &mine));
+        let wanted = with(&[], |inputs| rules_files(inputs.config, inputs.distribution, None, &mine));
         assert_eq!(rules_files_of(text.as_bytes(), "/root $x"), wanted);
         assert!(rules_files_of(b"\t", "").is_empty());
     }

@@ -48,7 +48,7 @@ pub fn digest_in(unit_file: &[u8]) -> Option<Digest> {
 
 /// The unit file and the digest in it, which covers what a running Falco cannot take in by a reload: all of the unit.
 pub fn unit_file(inputs: &Inputs<'_>) -> (String, Digest) {
-    let Inputs { config, topology, root, distribution, containers: _, generation: _, url: _ } = inputs;
+    let Inputs { config, topology, root, distribution, containers: _, generation: _, audit: _, url: _ } = inputs;
     let program = systemd_word(&format!("{root}{}", distribution.path(PROGRAM)));
     let config_file = systemd_word(&format!("{root}{CONFIG_FILE}"));
     let unit = &topology.unit;
@@ -131,9 +131,14 @@ pub(super) mod tests {
             config: &Config::parse(&raw).unwrap(),
             topology: &topology(),
             root: "",
-            distribution: &Distribution { name: "0.44.1-0123456789ab".into(), container_plugin: true },
+            distribution: &Distribution {
+                name: "0.44.1-0123456789ab".into(),
+                container_plugin: true,
+                ..Distribution::default()
+            },
             containers: &Containers::default(),
             generation: &Generation::default(),
+            audit: None,
             url: None,
         })
     }
@@ -143,7 +148,8 @@ pub(super) mod tests {
         let (text, digest) = with(&[], |inputs| unit_file(&inputs));
         assert!(text.contains(&format!("Environment={DIGEST_VARIABLE}={digest}\n")));
         assert_eq!(digest_in(text.as_bytes()), Some(digest.clone()));
-        let other = Distribution { name: "0.45.0-0123456789ab".into(), container_plugin: true };
+        let other =
+            Distribution { name: "0.45.0-0123456789ab".into(), container_plugin: true, ..Distribution::default() };
         assert_ne!(with(&[], |inputs| unit_file(&Inputs { distribution: &other, ..inputs })).1, digest);
         let (limited, other) = with(&[("memory-limit", "512M")], |inputs| unit_file(&inputs));
         assert!(limited.contains("\nMemoryMax=512M\n"), "{limited}");
