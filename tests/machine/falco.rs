@@ -187,6 +187,21 @@ fn after_remove_on_a_host_that_was_rebooted_nothing_is_left_either() {
 
 #[test]
 #[ignore = "needs root: make test-machine"]
+fn the_alert_of_test_alert_is_in_the_journal_of_the_unit_and_at_the_receiver() {
+    const RULE: &str = "Read sensitive file untrusted";
+    let sink = Sink::start();
+    let mut unit = Unit::settled(&sink);
+    let outcome = unit.run(&Event::action("test-alert"));
+    let action = outcome.action.as_ref().expect("it was an action");
+    assert_eq!(action.status(), "completed", "{}", outcome.report());
+    assert_eq!(action.results.get("delivery").and_then(|value| value.as_str()), Some("sent"), "{}", outcome.report());
+    eventually("the alert", || sink.received().into_iter().find(|alert| alert["rule"] == RULE));
+    let alert = action.results.get("alert").and_then(|value| value.as_str()).unwrap_or_default();
+    assert!(alert.contains(RULE), "{}", outcome.report());
+}
+
+#[test]
+#[ignore = "needs root: make test-machine"]
 fn systemd_takes_every_setting_of_the_unit() {
     let mut unit = Unit::new();
     unit.run(&Event::install());

@@ -66,7 +66,9 @@ impl FalcoHost {
         let tarball = shared_tarball();
         machine.write(SENSITIVE, "root:*:1:0:99999:7:::\n", 0o640).expect("a file below the machine's root");
         let root = machine.root().to_string_lossy().into_owned();
+        let syslog = machine.syslog_path().to_string_lossy().into_owned();
         let machine = machine.with_environment("FALCO_STAND_IN_ROOT", &root);
+        let machine = machine.with_environment("FALCO_STAND_IN_SYSLOG", &syslog);
         let context = prepare(context(&machine));
         Self { machine, context, port: free_port(), tarball, folder }
     }

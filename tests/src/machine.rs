@@ -155,6 +155,11 @@ impl Machine {
         move |invocation: &Invocation| lock(&manager).systemctl(&invocation.args)
     }
 
+    /// The socket that stands for `/dev/log` on this host.
+    pub fn syslog_path(&self) -> PathBuf {
+        self.lock().journal.syslog_path()
+    }
+
     /// `journalctl`, to be registered as a host command.
     pub fn journalctl(&self) -> impl HostCommand + use<> {
         let manager = Arc::clone(&self.manager);

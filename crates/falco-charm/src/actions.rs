@@ -164,7 +164,8 @@ async fn test_alert(hook: &Hook) -> Result<()> {
         bail!(not_installed());
     };
     let sends = falco_yaml::url_of(&yaml).is_some();
-    let outcome = test_alert::run(hook, port, sends).await?.map_err(Status::Blocked)?;
+    let logs = falco_yaml::is_logged(&yaml);
+    let outcome = test_alert::run(hook, port, logs, sends).await?.map_err(Status::Blocked)?;
     let mut results = BTreeMap::from([("delivery".to_owned(), outcome.delivery.to_string())]);
     results.extend(outcome.alert.map(|alert| ("alert".to_owned(), alert)));
     juju::action_set(&results)?;

@@ -59,12 +59,13 @@ impl std::fmt::Display for Delivery {
     }
 }
 
-/// Causes the alert. `port` is where Falco serves its metrics; `sends`, whether it sends alerts over HTTP. The inner
-/// error is in words for the operator.
-pub async fn run(hook: &Hook, port: u16, sends: bool) -> Result<Result<Outcome, String>> {
+/// Causes the alert. `port` is where Falco serves its metrics; `logs` and `sends`, whether alerts go to the system log
+/// and over HTTP. The inner error is in words for the operator.
+pub async fn run(hook: &Hook, port: u16, logs: bool, sends: bool) -> Result<Result<Outcome, String>> {
     let Some(before) = matches(port).await else {
         return Ok(Err(format!("Falco does not answer on its port {port}; see the status of this unit")));
     };
+    let before_that = alerts();
     let since = newest(&systemd::printed_lines(UNIT, 1));
     // The shell opens the file, and reads nothing of it.
     let script = "exec 3<\"$1\"";
@@ -80,8 +81,26 @@ pub async fn run(hook: &Hook, port: u16, sends: bool) -> Result<Result<Outcome, 
         left = rest;
         tokio::time::sleep(PAUSE).await;
     }
+    let alert = if logs { logged(&before_that).await } else { None };
     let delivery = if sends { delivery(since).await } else { Delivery::NotSent };
-    Ok(Ok(Outcome { alert: find(&systemd::last_lines(UNIT, LINES)), delivery }))
+    Ok(Ok(Outcome { alert, delivery }))
+}
+
+/// The alerts of the rule in the system log, as far as it is looked at.
+fn alerts() -> Vec<String> {
+    of_rule(&systemd::last_lines(UNIT, LINES))
+}
+
+/// Waits for a new one: Falco counts an alert before it sends it.
+async fn logged(before: &[String]) -> Option<String> {
+    let mut left = PATIENCE;
+    loop {
+        if let Some(alert) = newest_of(&alerts(), before) {
+            return Some(alert);
+        }
+        left = left.checked_sub(PAUSE)?;
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// How often the rule has matched, or nothing when Falco does not answer.
@@ -115,10 +134,17 @@ async fn delivery(since: u64) -> Delivery {
     }
 }
 
-/// The newest alert of ours.
-fn find<T: AsRef<str>>(lines: &[T]) -> Option<String> {
-    let ours = |line: &&str| line.contains(MARKER) && line.contains(RULE);
-    lines.iter().rev().map(AsRef::as_ref).find(ours).map(str::to_owned)
+/// The alerts of the rule, oldest first.
+fn of_rule<T: AsRef<str>>(lines: &[T]) -> Vec<String> {
+    lines.iter().map(AsRef::as_ref).filter(|line| line.contains(RULE)).map(str::to_owned).collect()
+}
+
+/// The newest one that was not there before. One that names our program goes before others; an operator may have given
+/// the rule another output, without the command line.
+fn newest_of(alerts: &[String], before: &[String]) -> Option<String> {
+    let new: Vec<&String> = alerts.iter().filter(|alert| !before.contains(alert)).collect();
+    let ours = new.iter().rev().find(|alert| alert.contains(MARKER));
+    ours.or_else(|| new.last()).map(|alert| (*alert).clone())
 }
 
 #[cfg(test)]
@@ -135,12 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_alert_of_ours_is_found_among_others() {
+    fn a_new_alert_of_ours_goes_before_other_new_ones_and_old_ones_do_not_count() {
         let alert =
             |marker: &str, number: u8| format!("{{\"n\":{number},\"rule\":\"{RULE}\",\"output\":\"sh {marker}\"}}");
         let lines = [alert(MARKER, 1), alert(MARKER, 2), alert("other", 3), "juju-test-alert".to_owned()];
-        assert_eq!(find(&lines), Some(alert(MARKER, 2)));
-        assert_eq!(find(&lines[2..]), None);
+        let alerts = of_rule(&lines);
+        assert_eq!(alerts, lines[..3]);
+        assert_eq!(newest_of(&alerts, &[]), Some(alert(MARKER, 2)));
+        assert_eq!(newest_of(&alerts, &lines[..2]), Some(alert("other", 3)));
+        assert_eq!(newest_of(&alerts, &alerts), None);
     }
 
     #[test]
@@ -155,7 +184,7 @@ mod tests {
         let world = crate::world::World::new();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let text = runtime.block_on(run(&world.hook, port, true)).unwrap().unwrap_err();
+        let text = runtime.block_on(run(&world.hook, port, true, true)).unwrap().unwrap_err();
         assert!(text.contains(&port.to_string()), "{text}");
     }
 }

@@ -135,10 +135,28 @@ fn test_alert_is_noticed_and_says_whether_it_was_sent() {
     let (host, state) = settled();
     let outcome = act(&host, &Event::action("test-alert"), &state);
     assert!(result(&outcome, "delivery").starts_with("not sent"), "{}", outcome.report());
+    let alert = result(&outcome, "alert");
+    for part in ["Read sensitive file untrusted", "/etc/shadow", "\"juju_unit\":\"falco/0\""] {
+        assert!(alert.contains(part), "{part}: {alert}");
+    }
     let sink = charm_tests::sink::Sink::start();
     let state = related(&host, state, &sink.url());
     let outcome = act(&host, &Event::action("test-alert"), &state);
     assert_eq!(result(&outcome, "delivery"), "sent", "{}", outcome.report());
+    assert!(result(&outcome, "alert").contains("Read sensitive file untrusted"), "{}", outcome.report());
+    let received = charm_tests::falco_host::eventually("the alert", || sink.received().into_iter().next());
+    assert_eq!(received["rule"], "Read sensitive file untrusted");
+}
+
+#[test]
+fn test_alert_says_why_it_was_not_delivered_and_shows_the_alert_all_the_same() {
+    let (host, state) = settled();
+    let state = related(&host, state, "http://127.0.0.1:9/");
+    let outcome = host.run(&Event::action("test-alert"), &state);
+    let action = outcome.action.as_ref().expect("it was an action");
+    assert!(action.status() == "failed" && action.message.contains("was not delivered"), "{}", outcome.report());
+    assert!(result(&outcome, "delivery").starts_with("failed: "), "{}", outcome.report());
+    assert!(result(&outcome, "alert").contains("Read sensitive file untrusted"), "{}", outcome.report());
 }
 
 #[test]

@@ -2,13 +2,17 @@
 //!
 //! A stand-in for journald, made for one question: what did a unit say last? Services write to plain files, so
 //! everything a process has written before it ended is there when the end is noticed. A line carries the time at which
-//! it was first seen. Of `journalctl`, only the options named in [`Journal::run`] exist; any other one is refused with
-//! a text that says so.
+//! it was first seen. What a service sends to the socket of the system log becomes entries as well, of the unit that has
+//! the name before the colon; journald itself knows the unit by the process. Of `journalctl`, only the options named in
+//! [`Journal::run`] exist; any other one is refused with a text that says so.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -27,6 +31,8 @@ pub struct Entry {
     pub unit: String,
     /// The text.
     pub message: String,
+    /// Whether it came over the socket of the system log.
+    pub from_syslog: bool,
     /// The syslog priority: 3 error, 4 warning, 5 notice, 6 information.
     pub priority: u8,
     /// Whether the manager itself wrote it.
@@ -52,6 +58,7 @@ struct Source {
 #[derive(Debug)]
 pub struct Journal {
     folder: TempDir,
+    syslog: Syslog,
     sources: BTreeMap<String, Source>,
     entries: VecDeque<Entry>,
 }
@@ -59,8 +66,10 @@ pub struct Journal {
 impl Journal {
     /// An empty journal.
     pub fn new() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("journal-").tempdir()?;
         Ok(Self {
-            folder: tempfile::Builder::new().prefix("journal-").tempdir()?,
+            syslog: Syslog::listen(&folder.path().join("log.socket"))?,
+            folder,
             sources: BTreeMap::new(),
             entries: VecDeque::new(),
         })
@@ -68,6 +77,11 @@ impl Journal {
 
     fn path(&self, unit: &str) -> PathBuf {
         self.folder.path().join(unit)
+    }
+
+    /// The socket that stands for `/dev/log`.
+    pub fn syslog_path(&self) -> PathBuf {
+        self.path("log.socket")
     }
 
     /// A file whose lines become entries of the unit.
@@ -90,6 +104,7 @@ impl Journal {
         self.push(Entry {
             unit: unit.to_owned(),
             message: message.into(),
+            from_syslog: false,
             priority,
             from_manager: true,
             time: clock.microseconds(),
@@ -101,6 +116,7 @@ impl Journal {
     /// Takes in what a unit has written since the last time; a line without an end only if it has to be complete by
     /// now.
     fn collect(&mut self, clock: Clock, unit: &str, complete: bool) {
+        self.collect_syslog(clock);
         let path = self.path(unit);
         let source = self.sources.entry(unit.to_owned()).or_default();
         let mut text = std::mem::take(&mut source.partial);
@@ -117,12 +133,23 @@ impl Journal {
             self.push(Entry {
                 unit: unit.to_owned(),
                 message: line.to_owned(),
+                from_syslog: false,
                 priority: 6,
                 from_manager: false,
                 time: clock.microseconds(),
                 pid,
                 invocation: invocation.clone(),
             });
+        }
+    }
+
+    /// Takes in what came over the socket since the last time.
+    fn collect_syslog(&mut self, clock: Clock) {
+        for (unit, priority, message) in self.syslog.take() {
+            let source = self.sources.entry(unit.clone()).or_default();
+            let (pid, invocation) = (source.pid, source.invocation.clone());
+            let time = clock.microseconds();
+            self.push(Entry { unit, message, from_syslog: true, priority, from_manager: false, time, pid, invocation });
         }
     }
 
@@ -191,7 +218,7 @@ impl Entry {
                 ("_SYSTEMD_UNIT", &*self.unit),
                 ("_SYSTEMD_INVOCATION_ID", &self.invocation),
                 ("SYSLOG_IDENTIFIER", name),
-                ("_TRANSPORT", "stdout"),
+                ("_TRANSPORT", if self.from_syslog { "syslog" } else { "stdout" }),
             ]
         };
         for (key, value) in more {
@@ -199,6 +226,55 @@ impl Entry {
         }
         fields.to_string()
     }
+}
+
+/// The socket of the system log, emptied by a thread: a service that finds it full would wait for ever.
+#[derive(Debug)]
+struct Syslog {
+    socket: UnixDatagram,
+    /// Unit, priority and text.
+    messages: Arc<Mutex<Vec<(String, u8, String)>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Syslog {
+    fn listen(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::bind(path)?;
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let (receiver, sink) = (socket.try_clone()?, Arc::clone(&messages));
+        let reader = std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            // It is shut down, and then says that nothing came.
+            while let Ok(length @ 1..) = receiver.recv(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if let Some(message) = read_datagram(&text) {
+                    sink.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+                }
+            }
+        });
+        Ok(Self { socket, messages, reader: Some(reader) })
+    }
+
+    fn take(&self) -> Vec<(String, u8, String)> {
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Syslog {
+    fn drop(&mut self) {
+        if self.socket.shutdown(std::net::Shutdown::Both).is_ok()
+            && let Some(reader) = self.reader.take()
+        {
+            drop(reader.join());
+        }
+    }
+}
+
+/// `<13>Nov 25 17:00:00 falco: text`: facility and priority in one number, time, program.
+fn read_datagram(text: &str) -> Option<(String, u8, String)> {
+    let (number, rest) = text.strip_prefix('<')?.split_once('>')?;
+    let (program, message) = rest.get(16..)?.split_once(": ")?;
+    Some((format!("{program}.service"), number.parse::<u8>().ok()? % 8, message.to_owned()))
 }
 
 #[derive(Debug, Default)]
@@ -239,7 +315,6 @@ impl Query {
                 other => match other.split_once('=') {
                     Some(("_SYSTEMD_INVOCATION_ID", id)) => query.invocations.push(id.to_owned()),
                     Some(("INVOCATION_ID", id)) => query.manager_invocations.push(id.to_owned()),
-                    // Services here write to their output only, and their manager does not.
                     Some(("_TRANSPORT", "stdout")) => query.of_services = true,
                     _ => return Err(not_modelled(other)),
                 },
@@ -256,7 +331,7 @@ impl Query {
 
     fn matches(&self, entry: &Entry) -> bool {
         let invocations = if entry.from_manager { &self.manager_invocations } else { &self.invocations };
-        if self.of_services && entry.from_manager {
+        if self.of_services && (entry.from_manager || entry.from_syslog) {
             return false;
         }
         let any = self.invocations.is_empty() && self.manager_invocations.is_empty();

@@ -56,6 +56,12 @@ pub fn url_of(falco_yaml: &[u8]) -> Option<String> {
     if output.get("enabled")?.as_bool()? { Some(output.get("url")?.as_str()?.replace("$${", "${")) } else { None }
 }
 
+/// Whether alerts go to the system log, as a falco.yaml on disk has it.
+pub fn is_logged(falco_yaml: &[u8]) -> bool {
+    let yaml: Value = serde_yaml::from_slice(falco_yaml).unwrap_or_default();
+    yaml.get("syslog_output").and_then(|output| output.get("enabled")).and_then(Value::as_bool).unwrap_or(false)
+}
+
 /// The rules files that a falco.yaml on disk names, as paths of this unit.
 pub fn rules_files_of(falco_yaml: &[u8], root: &str) -> Vec<String> {
     let yaml: Value = serde_yaml::from_slice(falco_yaml).unwrap_or_default();
