@@ -33,6 +33,7 @@ test-machine: ## as root: the played systemctl beside a real systemd, the charm 
 	@test -x /usr/sbin/sshd || { echo 'test-machine: installing openssh-server and git'; apt-get update --quiet; apt-get install --yes --quiet openssh-server git; }
 	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored --test-threads=4
 	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
+	$(CARGO_TEST) --locked --package charm-tests --bin bench -- --ignored
 
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
 	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture

@@ -1,13 +1,15 @@
 //! What one dispatch of each charm costs, beside what any process costs on the same machine: `make bench`.
 //!
-//! `bench [RUNS]` prints the table. The charms are those that `FALCO_DISPATCH` and `FALCOSIDEKICK_DISPATCH` name, and
-//! have to be built for release, as those that are packed. Nothing is asserted about time, which is the machine's; hook
-//! commands and memory are the charm's alone, and have budgets.
+//! `bench [RUNS]` prints the table, and below it what the unit of Falco leaves open ([`exposure`]). The charms are those
+//! that `FALCO_DISPATCH` and `FALCOSIDEKICK_DISPATCH` name, and have to be built for release, as those that are packed.
+//! Nothing is asserted about time, which is the machine's; hook commands and memory are the charm's alone, and have
+//! budgets.
 //!
 //! `bench launch REPORT MODE PROGRAM…` is how the harness starts a charm that is measured: see [`launch`].
 
 mod case;
 mod charms;
+mod exposure;
 mod launch;
 mod launcher;
 mod processes;
@@ -46,7 +48,7 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
 
     let processes = processes::measure(runs)?;
     let charms = [charms::falco(runs)?, charms::falcosidekick(runs)?];
-    print!("{}", table::text(&processes, &charms, runs));
+    print!("{}{}", table::text(&processes, &charms, runs), exposure::text()?);
     let problems: Vec<String> = charms.iter().flat_map(case::Charm::over_budget).collect();
     for problem in &problems {
         eprintln!("bench: over budget: {problem}");
