@@ -29,9 +29,10 @@ test: pebble ## every test that needs neither the network nor Juju; as root also
 	$(CARGO_TEST) $(CARGO_FLAGS)
 	@if [[ $$EUID == 0 ]]; then $(MAKE) --no-print-directory test-machine; else echo 'test: this is not root: make test-machine was NOT run'; fi
 
-test-machine: ## as root: the played systemctl beside a real systemd, the charm on a host with one, and repositories on a real sshd
+test-machine: ## as root: the played systemctl and the charm beside a real systemd, repositories on a real sshd; FALCO_TARBALL=PATH
 	@test -x /usr/sbin/sshd || { echo 'test-machine: installing openssh-server and git'; apt-get update --quiet; apt-get install --yes --quiet openssh-server git; }
-	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored --test-threads=4
+	@[[ -n "$(FALCO_TARBALL)" ]] || echo 'test-machine: no FALCO_TARBALL: what only the official Falco can show is NOT run'
+	$(CARGO_TEST) --locked --package charm-tests --test machine -- --include-ignored --test-threads=4 $(if $(FALCO_TARBALL),,--skip the_official_falco_)
 	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
 	$(CARGO_TEST) --locked --package charm-tests --bin bench -- --ignored
 
