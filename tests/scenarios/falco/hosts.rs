@@ -64,6 +64,26 @@ fn alerts_that_do_not_arrive_are_a_remark_until_they_do() {
 }
 
 #[test]
+fn a_reload_that_failed_is_told_to_the_receiver_whatever_the_priority_and_without_labels() {
+    let sink = charm_tests::sink::Sink::start();
+    let mine = "- macro: mine\n  condition: proc.name = mine\n";
+    let (host, state) = settled_from(|host| host.related(&sink.url()).config("rules", mine));
+    let state = run(&host, &Event::config_changed(), &state.config("priority", "emergency"));
+    // Somebody changes on the machine what the charm has written.
+    let config = host.text(CONFIG);
+    let rules = config.lines().find_map(|line| line.trim().strip_prefix("- ").filter(|it| it.ends_with("/rules.yaml")));
+    fs::write(rules.expect("the file of the option"), "- rule: no rule\n").unwrap();
+    let alert = charm_tests::falco_host::eventually("the alert", || {
+        sink.received().into_iter().find(|alert| alert["rule"] == "Falco internal: hot restart failure")
+    });
+    assert_eq!((&alert["priority"], &alert["source"]), (&"Critical".into(), &"internal".into()));
+    assert!(alert["output_fields"].get("juju_unit").is_none() && alert["hostname"].is_string(), "{alert}");
+    let process = host.machine.main_pid(UNIT);
+    run_once(&host, &Event::update_status(), &state);
+    assert_eq!(host.machine.main_pid(UNIT), process, "Falco goes on with what it had");
+}
+
+#[test]
 fn what_the_python_charm_left_is_taken_over_in_one_hook_and_only_what_is_its_own_goes() {
     const KEY: &str = "9m4e2mr0ui3e8a215n4g";
     let host = FalcoHost::new();
