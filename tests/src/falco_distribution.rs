@@ -26,7 +26,8 @@ const LOCAL_RULES: &str = "# Rules of this machine go here.\n";
 pub struct Options {
     /// Version in the name of the top folder.
     pub version: String,
-    /// Architecture in the name of the top folder: `x86_64` or `aarch64`.
+    /// Architecture of the program and in the name of the top folder: `x86_64` or `aarch64`. Of another one than this
+    /// machine's, the program is no more than the beginning of one.
     pub architecture: String,
     /// Put the container plugin in.
     pub container_plugin: bool,
@@ -127,7 +128,7 @@ fn write(folder: &Path, options: &Options) -> io::Result<PathBuf> {
     for folder in ["", "usr/", "usr/bin/", "etc/", "etc/falco/", "etc/falco/config.d/", "etc/falco/rules.d/"] {
         archive.folder(folder)?;
     }
-    archive.program(*flaw)?;
+    archive.program(*flaw, architecture)?;
     archive.file("etc/falco/falco.yaml", 0o644, CONFIG.as_bytes())?;
     archive.file("etc/falco/falco_rules.yaml", 0o644, RULES.as_bytes())?;
     archive.file("etc/falco/falco_rules.local.yaml", 0o644, LOCAL_RULES.as_bytes())?;
@@ -184,10 +185,14 @@ impl Archive {
         self.builder.append_data(&mut header, format!("{}/{below}", self.top), content)
     }
 
-    fn program(&mut self, flaw: Option<Flaw>) -> io::Result<()> {
+    fn program(&mut self, flaw: Option<Flaw>, architecture: &str) -> io::Result<()> {
         match flaw {
             Some(Flaw::NoProgram) => Ok(()),
-            Some(Flaw::ForeignProgram) => self.file("usr/bin/falco", 0o755, &foreign_program()),
+            Some(Flaw::ForeignProgram) => self.file("usr/bin/falco", 0o755, &foreign_program(SPARC)),
+            _ if architecture != std::env::consts::ARCH => {
+                let machine = if architecture == "aarch64" { AARCH64 } else { X86_64 };
+                self.file("usr/bin/falco", 0o755, &foreign_program(machine))
+            }
             _ => self.file("usr/bin/falco", 0o755, program()),
         }
     }
@@ -250,11 +255,18 @@ fn name(header: &mut Header, path: &str, link: Option<&str>) {
     header.set_cksum();
 }
 
-/// The start of a program for a 64-bit machine that nobody has (SPARC's).
-fn foreign_program() -> Vec<u8> {
+/// How the file of a program names the machine that it is for; the first is one that nobody has.
+const SPARC: u16 = 43;
+const X86_64: u16 = 0x3e;
+const AARCH64: u16 = 0xb7;
+
+/// The start of a program for a 64-bit machine.
+fn foreign_program(machine: u16) -> Vec<u8> {
     let mut program = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0];
     program.resize(16, 0);
-    program.extend([2, 0, 43, 0, 1, 0, 0, 0]);
+    program.extend([2, 0]);
+    program.extend(machine.to_le_bytes());
+    program.extend([1, 0, 0, 0]);
     program.resize(64, 0);
     program
 }

@@ -56,6 +56,24 @@ fn a_flawed_tarball_is_refused_whole_and_nothing_is_written_anywhere() {
 }
 
 #[test]
+fn a_distribution_for_another_architecture_is_refused_by_name_on_both_that_the_charm_is_for() {
+    let here = std::env::consts::ARCH;
+    for architecture in ["x86_64", "aarch64"] {
+        let host = FalcoHost::new();
+        let made = made(&host, "made", &Options { architecture: architecture.into(), ..Options::default() });
+        let state = run(&host, &Event::install(), &host.fresh().resource("falco", made));
+        if architecture == here {
+            assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
+            continue;
+        }
+        let text = format!("resource falco: built for {architecture}, this machine is {here}; attach a good one");
+        assert!(state.unit_status.name == "blocked", "{}", state.unit_status);
+        assert!(state.unit_status.message.starts_with(&text), "{}", state.unit_status);
+        assert!(host.actions().is_empty() && !host.machine.path("/opt/juju-falco").exists());
+    }
+}
+
+#[test]
 fn a_flawed_tarball_blocks_in_every_hook_and_falco_goes_on() {
     let attached = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     let (host, state) = settled_from(|host| {
