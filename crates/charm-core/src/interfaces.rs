@@ -10,8 +10,10 @@ use url::Url;
 use crate::relation::Databag;
 use crate::status::one_line;
 
+pub mod certificate_transfer;
 pub mod cos_agent;
 pub mod falcosidekick_http_endpoint;
+pub mod ingress;
 pub mod loki_push_api;
 pub mod tls_certificates;
 

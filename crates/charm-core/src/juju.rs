@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -55,6 +56,25 @@ pub fn relation_list_app(id: RelationId) -> Result<AppName> {
     Ok(app.parse()?)
 }
 
+/// The UUID of the model on the other side of a relation, or `None` if this Juju does not tell.
+pub fn relation_model_get(id: RelationId) -> Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Model {
+        uuid: String,
+    }
+    let command = Command::new("relation-model-get").args(["--format=json", "-r", &id.to_string()]);
+    match command.run() {
+        Ok(text) => Ok(Some(parse::<Model>("relation-model-get", &text)?.uuid)),
+        // It came with Juju 3.6.2.
+        Err(Error::Start(..)) => Ok(None),
+        Err(Error::Failed(_, output)) => {
+            tracing::debug!("relation-model-get: {}", output.stderr.trim_end());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A databag of a relation: the remote application's, or our own application's, which only the leader can read.
 pub fn relation_get_app(id: RelationId, app: &AppName) -> Result<Databag> {
     of_relation(
@@ -88,6 +108,27 @@ pub struct Network {
     /// What others should connect to. May hold host names; empty while Juju knows none.
     #[serde(rename = "ingress-addresses", default)]
     pub ingress_addresses: Vec<String>,
+    #[serde(rename = "bind-addresses", default)]
+    devices: Vec<Device>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+struct Device {
+    #[serde(default)]
+    addresses: Vec<DeviceAddress>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+struct DeviceAddress {
+    #[serde(default)]
+    value: String,
+}
+
+impl Network {
+    /// The address of this unit itself. The first is not always one: Juju 4.1 has a host name there.
+    pub fn own_address(&self) -> Option<IpAddr> {
+        self.devices.iter().flat_map(|device| &device.addresses).find_map(|address| address.value.parse().ok())
+    }
 }
 
 /// The addresses of an endpoint. Read whole: asking for `--bind-address` alone can take down an agent of Juju 3.6.

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use charm_core::interfaces::{
-    DatabagError, RelationData, cos_agent, falcosidekick_http_endpoint, loki_push_api, tls_certificates,
+    DatabagError, RelationData, certificate_transfer, cos_agent, falcosidekick_http_endpoint, ingress, loki_push_api,
+    tls_certificates,
 };
 use charm_core::relation::Databag;
 use charm_core::topology::Topology;
@@ -16,11 +17,18 @@ use serde_json::Value;
 type RoundTrip = fn(&Databag) -> Result<Option<Databag>, DatabagError>;
 
 /// Who reads or writes which bag of which interface with our code. `None`: the bag is never used by a charm of ours.
-const TABLE: [(&str, &str, &str, Option<RoundTrip>); 9] = [
+const TABLE: [(&str, &str, &str, Option<RoundTrip>); 14] = [
+    ("certificate_transfer/v1", "provider", "app", Some(round_trip::<certificate_transfer::Provider>)),
+    // Our charms only write this one, and always the same.
+    ("certificate_transfer/v1", "requirer", "app", Some(|_| Ok(Some(certificate_transfer::requirer())))),
     ("cos_agent/v0", "provider", "unit", Some(round_trip::<cos_agent::Provider>)),
     ("cos_agent/v0", "requirer", "unit", None),
     ("falcosidekick_http_endpoint/v1", "provider", "app", Some(round_trip::<falcosidekick_http_endpoint::Provider>)),
     ("falcosidekick_http_endpoint/v1", "requirer", "app", None),
+    ("ingress/v2", "provider", "app", Some(round_trip::<ingress::Provider>)),
+    // Our charms only write these two, and on purpose otherwise than the Python charm that the databags are of.
+    ("ingress/v2", "requirer", "app", None),
+    ("ingress/v2", "requirer", "unit", None),
     ("loki_push_api/v1", "provider", "unit", Some(round_trip::<loki_push_api::Provider>)),
     ("loki_push_api/v1", "provider", "app", None),
     ("loki_push_api/v1", "requirer", "app", Some(rewrite_loki_requirer)),

@@ -223,7 +223,7 @@ fn publications(facts: &Facts, url: Option<Url>) -> Vec<Publish> {
     let requirer = loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules: serde_json::json!({}) };
     let mut all = publish(SEND_LOKI_LOGS, &facts.told_loki, |_| requirer.write());
     if let Some(url) = url {
-        let provider = falcosidekick_http_endpoint::Provider { url };
+        let provider = falcosidekick_http_endpoint::Provider { url, ca: Vec::new() };
         all.extend(publish(HTTP_ENDPOINT, &facts.told_falcos, |_| provider.write()));
     }
     all

@@ -4,14 +4,22 @@ use url::Url;
 
 use super::{DatabagError, RelationData, http_url};
 use crate::relation::Databag;
+use crate::x509::{self, Certificate};
 
 const URL: &str = "url";
+const CA: &str = "ca";
+
+/// A chain and a few roots that follow each other.
+const MOST_CERTIFICATES: usize = 50;
 
 /// What the provider, a Falcosidekick, publishes in its application's databag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
     /// Where to POST alerts to.
     pub url: Url,
+    /// Whom to believe there, beside those whom everybody believes. A requirer that does not know the key takes no
+    /// notice of it.
+    pub ca: Vec<Certificate>,
 }
 
 impl RelationData for Provider {
@@ -22,12 +30,29 @@ impl RelationData for Provider {
         };
         let text: String =
             serde_json::from_str(value).map_err(|_| DatabagError::new(URL, value, "it is not a JSON text"))?;
-        Ok(Some(Self { url: http_url(URL, &text)? }))
+        Ok(Some(Self { url: http_url(URL, &text)?, ca: authorities(databag)? }))
     }
 
     fn write(&self) -> Databag {
         // A URL holds nothing that JSON would escape differently than Python does.
-        [(URL, serde_json::Value::from(self.url.as_str()).to_string())].into_iter().collect()
+        let url = serde_json::Value::from(self.url.as_str()).to_string();
+        let ca = match &self.ca[..] {
+            [] => String::new(),
+            all => serde_json::Value::from(x509::bundle(all)).to_string(),
+        };
+        [(URL, url), (CA, ca)].into_iter().collect()
+    }
+}
+
+/// What comes out is PEM of certificates and nothing else, whatever the other side wrote.
+fn authorities(databag: &Databag) -> Result<Vec<Certificate>, DatabagError> {
+    let Some(value) = databag.get(CA) else { return Ok(Vec::new()) };
+    let failed = |problem| DatabagError::new(CA, value, problem);
+    let text: String = serde_json::from_str(value).map_err(|_| failed("it is not a JSON text"))?;
+    match Certificate::all(&text) {
+        all if all.is_empty() => Err(failed("it holds no certificate in PEM")),
+        all if all.len() > MOST_CERTIFICATES => Err(failed("it holds more certificates than anybody needs")),
+        all => Ok(all),
     }
 }
 
@@ -59,6 +84,17 @@ mod tests {
             "\"https://h:99999/\"",
         ] {
             assert!(read(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn whom_to_believe_is_optional_and_garbage_in_it_is_unusable() {
+        let with = |ca: &str| Provider::read(&[(URL, "\"https://h/\""), (CA, ca)].into_iter().collect());
+        assert_eq!(with("").unwrap().unwrap().ca, []);
+        let forged = "\"-----BEGIN CERTIFICATE-----\\naGVsbG8=\\n-----END CERTIFICATE-----\\n\"";
+        for value in ["garbage", "7", "[]", "\"\"", "\"garbage\"", forged] {
+            let error = with(value).unwrap_err().to_string();
+            assert!(error.starts_with("published ca "), "{error}");
         }
     }
 
