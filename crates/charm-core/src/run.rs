@@ -78,7 +78,11 @@ pub fn print_plan(plan: &impl Serialize) -> Result<()> {
 /// One thread: hook commands come one after the other anyway, and blocking in it is fine, because nothing else runs.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(future)
+    let runtime = runtime.context("failed to start the runtime")?;
+    let result = runtime.block_on(future);
+    // A name server that nobody waits for any more would otherwise be waited for here.
+    runtime.shutdown_background();
+    result
 }
 
 fn settle(status: &Status, in_action: bool, dry_run: bool) -> Result<()> {
@@ -101,5 +105,27 @@ fn fail(error: Error, in_action: bool, dry_run: bool) -> Result<()> {
         // An exit code other than 0 would replace the text.
         None if in_action => juju::action_fail(&one_line(&format!("{error:#}"), LONGEST_FAILURE)),
         None => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_waits_for_any_more_does_not_hold_the_hook() {
+        let (release, held) = mpsc::channel::<()>();
+        // As the lookup of a name is done: it cannot be stopped, only left alone.
+        let hook = async {
+            let lookup = tokio::task::spawn_blocking(move || held.recv());
+            assert!(tokio::time::timeout(Duration::from_millis(10), lookup).await.is_err());
+            Ok(())
+        };
+        block_on(hook).unwrap();
+        // Only now may it end: had it been waited for, nobody would ever come here.
+        drop(release);
     }
 }
