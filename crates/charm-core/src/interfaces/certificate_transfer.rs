@@ -18,6 +18,8 @@ const MOST_CERTIFICATES: usize = 500;
 pub struct Provider {
     /// Whom to believe.
     pub certificates: Vec<Certificate>,
+    /// How many texts beside those hold none.
+    pub unusable: usize,
 }
 
 impl RelationData for Provider {
@@ -26,12 +28,10 @@ impl RelationData for Provider {
         let Some(value) = databag.get(CERTIFICATES) else { return Ok(None) };
         let failed = |problem| DatabagError::new(CERTIFICATES, value, problem);
         let texts: Vec<String> = serde_json::from_str(value).map_err(|_| failed("it is not a JSON list of texts"))?;
-        let mut certificates = Vec::new();
+        let (mut certificates, mut unusable) = (Vec::new(), 0);
         for text in &texts {
             let found = Certificate::all(text);
-            if found.is_empty() {
-                return Err(failed("one of its texts holds no certificate in PEM"));
-            }
+            unusable += usize::from(found.is_empty());
             for certificate in found {
                 if !certificates.contains(&certificate) {
                     certificates.push(certificate);
@@ -41,7 +41,10 @@ impl RelationData for Provider {
                 return Err(failed("it holds more certificates than anybody needs"));
             }
         }
-        Ok(Some(Self { certificates }))
+        if certificates.is_empty() && unusable > 0 {
+            return Err(failed("it holds no certificate in PEM"));
+        }
+        Ok(Some(Self { certificates, unusable }))
     }
 
     fn write(&self) -> Databag {
@@ -74,6 +77,17 @@ mod tests {
         for value in ["garbage", "7", "{}", "\"x\"", "[7]", "[\"\"]", "[\"garbage\"]", "[[]]", "null"] {
             assert!(read(value).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn one_unusable_certificate_does_not_take_the_others_along() {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+        let texts = [pem.as_str(), "garbage", ""];
+        let provider = read(&serde_json::to_string(&texts).unwrap()).unwrap().unwrap();
+        assert_eq!(provider.certificates, Certificate::all(&pem));
+        assert_eq!((provider.certificates.len(), provider.unusable), (1, 2));
     }
 
     #[test]
