@@ -72,8 +72,18 @@ pub fn ids(hook: &Hook, endpoint: &str) -> Result<Vec<RelationId>> {
 
 /// What the remote applications of an endpoint published. One hook command, and two for each relation.
 pub fn remote_apps(hook: &Hook, endpoint: &str) -> Result<Vec<RemoteApp>> {
+    remote_apps_named(hook, endpoint, |_| None)
+}
+
+/// The same, with one hook command less for each relation of which `name` knows who is on the other side: that never
+/// changes.
+pub fn remote_apps_named(
+    hook: &Hook,
+    endpoint: &str,
+    name: impl Fn(RelationId) -> Option<AppName>,
+) -> Result<Vec<RemoteApp>> {
     let read = |id| {
-        let app = juju::relation_list_app(id)?;
+        let app = name(id).map_or_else(|| juju::relation_list_app(id), Ok)?;
         let data = juju::relation_get_app(id, &app)?;
         Ok(RemoteApp { id, app, data })
     };

@@ -69,12 +69,17 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
     }
     let seen = act(plan.service, &plan.expect).await?;
     if seen == Seen::Serving {
+        // The version is part of what is kept, so a hook that ends before that is made good by the next one.
+        if let (Some(distribution), Some(Keep { good, .. })) = (&plan.distribution, &plan.keep)
+            && !good.is_empty()
+        {
+            juju::application_version_set(distribution.version())?;
+        }
         if let Some(keep) = &plan.keep {
             self::keep(hook, keep)?;
         }
         if let Some(distribution) = &plan.distribution {
             distribution::remove_others(hook, distribution)?;
-            juju::application_version_set(distribution.version())?;
         }
         if let Some(known) = &plan.delivery {
             known.write(hook)?;

@@ -1,5 +1,5 @@
 //! Everything that a decision may depend on, and reading it. Changes nothing, but for the charm's own copy of the
-//! operator's repository.
+//! operator's repository, and its notes of who is related.
 //!
 //! What an operator or a peer got wrong is a fact, too: an error here means that the machine itself is broken.
 
@@ -33,6 +33,7 @@ use crate::paths::{
     CONFIG_FILE, DEFAULT_RULES, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, PACKAGE_FILES, REFUSED_FILE, UNIT, UNIT_FILE,
     file_name,
 };
+use crate::remotes::Remotes;
 use crate::render::falco_yaml;
 use crate::render::unit::{self, DIGEST_VARIABLE};
 use crate::repository::{self, Brought, Look};
@@ -152,11 +153,12 @@ pub struct Refused {
 
 /// Reads everything.
 pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
+    let remotes = Remotes::read(hook)?;
     let mut facts = Facts {
         topology: Topology::of(hook, CHARM),
         root: hook.path_text("").trim_end_matches('/').to_owned(),
         config: juju::config_get()?,
-        sidekick: sidekick(hook)?,
+        sidekick: sidekick(hook, &remotes)?,
         cos_agent: cos_agent(hook)?,
         leftovers: Leftovers::default(),
         repository: Brought::default(),
@@ -170,6 +172,9 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
     };
     facts.machine = machine(hook, &facts).await?;
     let host = &facts.machine.host;
+    if let (None, None, false) = (&host.foreign, &host.other_unit, hook.dry_run) {
+        remotes.keep(hook)?;
+    }
     // Neither is answered by anything that the repository could change, and the second unit of a machine shares the
     // folders of the first.
     if let (None, None, Ok(config)) = (&host.foreign, &host.other_unit, facts.config()) {
@@ -291,8 +296,8 @@ fn rules_on_disk(hook: &Hook, paths: &[String]) -> Result<BTreeMap<String, Diges
     Ok(rules)
 }
 
-fn sidekick(hook: &Hook) -> Result<Option<Sidekick>> {
-    let related = relation::remote_apps(hook, "http-endpoint")?.into_iter().next();
+fn sidekick(hook: &Hook, remotes: &Remotes) -> Result<Option<Sidekick>> {
+    let related = remotes.apps(hook, "http-endpoint")?.into_iter().next();
     Ok(related.map(|remote| Sidekick { app: remote.app, data: Provider::read(&remote.data) }))
 }
 

@@ -21,6 +21,7 @@ pub mod leftovers;
 pub mod metrics;
 pub mod overrides;
 pub mod paths;
+pub mod remotes;
 pub mod render;
 pub mod repository;
 pub mod support_bundle;

@@ -86,6 +86,9 @@ pub const RUN_FOLDER: &str = "/run/juju-falco";
 /// What was known of the delivery of alerts after the last hook.
 pub const DELIVERY_FILE: &str = "/run/juju-falco/delivery.json";
 
+/// Who is on the other side of which relation.
+pub const REMOTES_FILE: &str = "/run/juju-falco/remotes.json";
+
 /// What is collected for whoever helps from afar.
 pub const SUPPORT_BUNDLE: &str = "/var/lib/juju-falco/support.tar.gz";
 
