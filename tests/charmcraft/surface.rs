@@ -37,6 +37,7 @@ fn falco_keeps_its_names() {
         [
             ("requires", "general-info", "juju-info", None, Some("container")),
             ("requires", "http-endpoint", "falcosidekick_http_endpoint", Some(1), None),
+            ("requires", "receive-ca-cert", "certificate_transfer", None, None),
             ("provides", "cos-agent", "cos_agent", Some(1), None),
         ]
     );

@@ -8,11 +8,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::juju::Relation;
 use crate::juju::state::Bag;
+use crate::stand_in::tls::Identity;
 
 /// Where the unit asks.
 const REQUESTS: &str = "certificate_signing_requests";
@@ -52,12 +54,19 @@ impl Authority {
     /// A certificate for a request, with the names it asks for.
     pub fn sign(&self, request: &str, Days(since, until): Days) -> String {
         let mut request = CertificateSigningRequestParams::from_pem(request).expect("a request for a certificate");
-        let at = |days: i64| {
-            let time = Timestamp::now() + SignedDuration::from_hours(24 * days);
-            OffsetDateTime::from_unix_timestamp(time.as_second()).expect("a time")
-        };
         (request.params.not_before, request.params.not_after) = (at(-since), at(until));
         request.signed_by(&self.issuer).expect("a certificate").pem()
+    }
+
+    /// What a server of these names, which may be addresses, shows and holds, as in [`Authority::sign`].
+    pub fn identity(&self, names: &[&str], Days(since, until): Days) -> Identity {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        (params.not_before, params.not_after) = (at(-since), at(until));
+        let key = KeyPair::generate().expect("a new key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let chain = vec![certificate.der().clone(), self.issuer.der().clone()];
+        Identity { chain, key: PrivateKeyDer::try_from(key.serialize_der()).expect("a key") }
     }
 
     /// The entry that answers a request, with the chain in the usual order.
@@ -76,6 +85,11 @@ impl Authority {
         let answers: Vec<Value> = requests(&relation.local_unit_data).iter().map(|it| self.answer(it, days)).collect();
         publish(relation, &answers);
     }
+}
+
+fn at(days: i64) -> OffsetDateTime {
+    let time = Timestamp::now() + SignedDuration::from_hours(24 * days);
+    OffsetDateTime::from_unix_timestamp(time.as_second()).expect("a time")
 }
 
 /// Puts these answers into the databag, in place of those that are there.

@@ -1,12 +1,15 @@
-//! An HTTP server that takes every POST and remembers it as JSON: where Falco sends its alerts in scenarios without
-//! Falcosidekick.
+//! An HTTP server, with TLS or without, that takes every POST and remembers it as JSON: where Falco sends its alerts in
+//! scenarios without Falcosidekick.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
+
+use crate::stand_in::tls::{self, Identity};
 
 /// A running server. Its thread ends with the program: it holds nothing that anybody could miss.
 #[derive(Debug)]
@@ -18,14 +21,28 @@ pub struct Sink {
 impl Sink {
     /// Listens on a free port of loopback.
     pub fn start() -> Self {
+        Self::listen(None)
+    }
+
+    /// The same, with TLS.
+    pub fn start_tls(identity: Identity) -> Self {
+        Self::listen(Some(Arc::new(tls::server(identity, None).expect("a certificate and its key"))))
+    }
+
+    fn listen(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}/", listener.local_addr().expect("an address"));
         let received = Arc::new(Mutex::new(Vec::new()));
         let store = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let store = Arc::clone(&store);
-                thread::spawn(move || serve(stream, &store));
+                let tls = tls.clone();
+                thread::spawn(move || match tls {
+                    None => serve(stream, &store),
+                    Some(config) => serve(StreamOwned::new(ServerConnection::new(config).ok()?, stream), &store),
+                });
             }
         });
         Self { url, received }
@@ -43,8 +60,7 @@ impl Sink {
 }
 
 /// Answers one connection until the client has no more to say.
-fn serve(stream: TcpStream, store: &Mutex<Vec<Value>>) -> Option<()> {
-    let mut writer = stream.try_clone().ok()?;
+fn serve(stream: impl Read + Write, store: &Mutex<Vec<Value>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut length = 0;
@@ -63,7 +79,7 @@ fn serve(stream: TcpStream, store: &Mutex<Vec<Value>>) -> Option<()> {
         if length > 0 {
             store.lock().unwrap_or_else(PoisonError::into_inner).push(alert);
         }
-        writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok()?;
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok()?;
         if length == 0 {
             return None;
         }

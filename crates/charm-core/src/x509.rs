@@ -74,7 +74,8 @@ impl Certificate {
             .collect()
     }
 
-    fn from_der(der: Vec<u8>) -> Option<Self> {
+    /// The certificate that the bytes are.
+    pub fn from_der(der: Vec<u8>) -> Option<Self> {
         let (rest, read) = X509Certificate::from_der(&der).ok()?;
         let names = read.subject_alternative_name().ok()?.map(|extension| names(&extension.value.general_names));
         let certificate = Self {

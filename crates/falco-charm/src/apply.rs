@@ -81,6 +81,9 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
         if let Some(distribution) = &plan.distribution {
             distribution::remove_others(hook, distribution)?;
         }
+        for path in &plan.remove {
+            files::remove(&hook.path(path))?;
+        }
         if let Some(known) = &plan.delivery {
             known.write(hook)?;
         }

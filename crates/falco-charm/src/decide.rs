@@ -19,10 +19,10 @@ use charm_core::names::RelationId;
 use charm_core::relation::Databag;
 use serde::{Serialize, Serializer};
 
-use self::around::{check_abilities, check_host, choose_distribution, choose_url, delivery, publish, remark};
+use self::around::{check_abilities, check_host, choose_distribution, choose_receiver, delivery, publish, remark};
 use self::pair::{Pair, keep};
 
-pub use self::candidate::Candidate;
+pub use self::candidate::{Candidate, Receiver};
 pub use self::service::{Expected, ServiceAction};
 use crate::config::Config;
 use crate::distribution::{self, Distribution, Tarball};
@@ -33,7 +33,7 @@ use crate::k8s_audit::Listener;
 use crate::leftovers::Leftovers;
 use crate::paths::{CONFIG_FILE, ORIGIN_FILE, UNIT};
 use crate::render::falco_yaml;
-use crate::{delivery, host, k8s_audit};
+use crate::{authorities, delivery, host, k8s_audit};
 
 /// What an operator does about a configuration with which Falco did not run, when it was not the configuration's fault.
 const TRY_AGAIN: &str = "to try it once more, run the action reload";
@@ -56,6 +56,8 @@ pub struct Plan {
     pub check: Option<Candidate>,
     /// Files to write, in this order.
     pub write: Vec<Written>,
+    /// Files that nothing names any more once Falco serves.
+    pub remove: Vec<String>,
     /// Make systemd read its unit files again.
     pub daemon_reload: bool,
     /// What to do with the service.
@@ -153,12 +155,12 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
     let mut notes = Vec::new();
     let (distribution, install) = choose_distribution(facts, &mut notes)?;
     check_abilities(facts, &config, install.is_some())?;
-    let url = choose_url(facts, &mut notes);
+    let receiver = choose_receiver(facts, &mut notes);
     let chosen = sources::choose(facts, &config, &mut notes);
 
     let audit = k8s_audit::choose(facts, &config, &distribution, &mut notes);
     let candidate = |generation: &Generation, audit: Option<&Listener>| {
-        Candidate::new(facts, &config, &distribution, generation.clone(), audit, url.as_deref())
+        Candidate::new(facts, &config, &distribution, generation.clone(), audit, receiver.as_ref())
     };
     let mut candidates = vec![candidate(&chosen.generation, audit.as_ref())];
     if audit.is_some() {
@@ -224,14 +226,14 @@ pub fn wanted(facts: &Facts, config: &Config) -> Result<Candidate, Status> {
         let text = format!("Falco {} is not installed yet; try again after the next hook", distribution.version());
         return Err(Status::Waiting(text));
     }
-    let url = choose_url(facts, &mut Vec::new());
+    let receiver = choose_receiver(facts, &mut Vec::new());
     let mut notes = Vec::new();
     let (generation, is_wanted) = sources::from_sources(facts, config, &mut notes);
     match Status::worst(notes) {
         Some(problem) if !is_wanted => Err(problem),
         _ => {
             let audit = k8s_audit::choose(facts, config, &distribution, &mut Vec::new());
-            Ok(Candidate::new(facts, config, &distribution, generation, audit.as_ref(), url.as_deref()))
+            Ok(Candidate::new(facts, config, &distribution, generation, audit.as_ref(), receiver.as_ref()))
         }
     }
 }
@@ -264,6 +266,7 @@ fn ask(
         },
         check: Some(candidate),
         write: Vec::new(),
+        remove: Vec::new(),
         daemon_reload: false,
         service: ServiceAction::Leave,
         keep: None,
@@ -309,14 +312,16 @@ fn run(
 /// The plan to run a pair of files, whatever it comes from.
 fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Plan {
     let service = service::choose(facts, &pair.unit_digest, &pair.expect);
-    let (write, daemon_reload) = facts.machine.differing(&pair.config, &pair.unit);
+    let (files, daemon_reload) = facts.machine.differing(&pair.config, &pair.unit);
+    let (authorities, remove) = authorities(facts, &pair.config);
     Plan {
         distribution: None,
         install: None,
         generation: None,
         is_stored: false,
         check: None,
-        write,
+        write: authorities.into_iter().chain(files).collect(),
+        remove,
         daemon_reload,
         service,
         publish: publish(facts, pair.expect.port),
@@ -336,6 +341,16 @@ fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Pl
     }
 }
 
+/// The file of authorities that a falco.yaml names, if it is to be written, and those that it does not name.
+fn authorities(facts: &Facts, falco_yaml: &File) -> (Option<Written>, Vec<String>) {
+    let named = authorities::path_in(&falco_yaml.content, &facts.root);
+    let on_disk = &facts.machine.authorities;
+    let is_whole = named.as_ref().and_then(|path| on_disk.get(path)).is_some_and(|is_whole| *is_whole);
+    let wanted = facts.trust.file.as_ref().filter(|file| Some(&file.path) == named.as_ref() && !is_whole);
+    let others = on_disk.keys().filter(|path| Some(*path) != named.as_ref());
+    (wanted.cloned().map(Written), others.cloned().collect())
+}
+
 impl Machine {
     /// The generation that Falco proved to serve last.
     pub fn current(&self) -> Option<&Generation> {
@@ -352,9 +367,11 @@ impl Machine {
         self.generation(generation.id()).is_some()
     }
 
-    /// Where the falco.yaml in use sends alerts, if it sends them anywhere.
-    fn url(&self) -> Option<String> {
-        self.files.get(CONFIG_FILE).and_then(|file| falco_yaml::url_of(&file.content))
+    /// Where the falco.yaml in use sends alerts, if it sends them anywhere. `root`: where the paths of this unit begin.
+    fn receiver(&self, root: &str) -> Option<Receiver> {
+        let falco_yaml = &self.files.get(CONFIG_FILE)?.content;
+        let url = falco_yaml::url_of(falco_yaml)?;
+        Some(Receiver { url, authorities: authorities::path_in(falco_yaml, root) })
     }
 
     /// Which of the two are to be written, and whether systemd has to read its files again then. The unit file comes

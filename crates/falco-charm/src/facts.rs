@@ -18,6 +18,7 @@ use charm_core::topology::Topology;
 use charm_core::{Event, Hook, Status, files, http, juju, relation, secret, systemd};
 use serde::{Deserialize, Serialize};
 
+use crate::authorities;
 use crate::checked::Checked;
 use crate::config::Config;
 use crate::containers::{self, Containers};
@@ -37,6 +38,7 @@ use crate::remotes::Remotes;
 use crate::render::falco_yaml;
 use crate::render::unit::{self, DIGEST_VARIABLE};
 use crate::repository::{self, Brought, Look};
+use crate::trust::{self, Trust};
 
 /// The name of this charm, which the application need not share.
 const CHARM: &str = "falco";
@@ -62,6 +64,8 @@ pub struct Facts {
     pub config: RawConfig,
     /// The Falcosidekick on the other side, if one is related.
     pub sidekick: Option<Sidekick>,
+    /// Whom Falco is to trust there, and whether that is enough.
+    pub trust: Trust,
     /// The relations to an observability agent, and what this unit has published there.
     pub cos_agent: Vec<(RelationId, Databag)>,
     /// What the Python charm left here.
@@ -101,6 +105,8 @@ pub struct Machine {
     pub printed: Vec<Line>,
     /// What is on disk of the files that the charm writes whole, by path.
     pub files: BTreeMap<&'static str, files::File>,
+    /// The files of authorities on disk, by path: whether each is what its name says.
+    pub authorities: BTreeMap<String, bool>,
     /// The default rules of the distribution to run, once it is unpacked.
     pub default_rules: Option<Digest>,
     /// The rules files that the last good falco.yaml names, by name without folder.
@@ -159,7 +165,8 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
         root: hook.path_text("").trim_end_matches('/').to_owned(),
         config: juju::config_get()?,
         sidekick: sidekick(hook, &remotes)?,
-        cos_agent: cos_agent(hook)?,
+        trust: Trust::default(),
+        cos_agent: if trust::is_all_about(&hook.event) { Vec::new() } else { cos_agent(hook)? },
         leftovers: Leftovers::default(),
         repository: Brought::default(),
         k8s_audit: None,
@@ -170,6 +177,7 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
         available: distribution::look(hook, may_have_a_new_tarball(hook))?,
         machine: Machine::default(),
     };
+    facts.trust = trust::gather(hook, &remotes, facts.sidekick.as_ref()).await?;
     facts.machine = machine(hook, &facts).await?;
     let host = &facts.machine.host;
     if let (None, None, false) = (&host.foreign, &host.other_unit, hook.dry_run) {
@@ -246,6 +254,7 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
             None => BTreeMap::new(),
         },
         files,
+        authorities: authorities::on_disk(hook)?,
         links,
         generations,
         checked: Checked::read(hook)?,

@@ -5,6 +5,7 @@
 
 pub mod actions;
 pub mod apply;
+pub mod authorities;
 pub mod check;
 pub mod checked;
 pub mod config;
@@ -21,11 +22,13 @@ pub mod leftovers;
 pub mod metrics;
 pub mod overrides;
 pub mod paths;
+pub mod probe;
 pub mod remotes;
 pub mod render;
 pub mod repository;
 pub mod support_bundle;
 pub mod test_alert;
+pub mod trust;
 #[cfg(test)]
 mod world;
 
@@ -56,6 +59,7 @@ async fn reconcile(hook: &Hook, look: Look) -> Result<Option<Status>> {
     if hook.dry_run {
         return charm_core::run::print_plan(&decide::decide(&facts)?).map(|()| None);
     }
+    trust::ask(hook, &facts.trust)?;
     carry_out(hook, facts).await.map(Some)
 }
 

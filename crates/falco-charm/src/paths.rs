@@ -30,6 +30,12 @@ pub const GOOD_UNIT_FILE: &str = "/etc/juju-falco/good/falco.service";
 /// One folder for each generation of the operator's rules and overrides.
 pub const GENERATIONS: &str = "/etc/juju-falco/generations";
 
+/// Whom Falco trusts, one file for each set of authorities.
+pub const AUTHORITIES: &str = "/etc/juju-falco/authorities";
+
+/// The authorities that the host trusts, on Debian and Ubuntu.
+pub const AUTHORITIES_OF_HOST: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// What Falco said of the candidates it was asked about last.
 pub const CHECKED_FILE: &str = "/etc/juju-falco/checked.json";
 

@@ -30,4 +30,7 @@ pub struct Inputs<'a> {
     pub audit: Option<&'a Listener>,
     /// Where alerts are sent.
     pub url: Option<&'a str>,
+    /// The file of those who vouch for the receiver, as a path of this unit. Without one Falco looks where the host keeps
+    /// its own.
+    pub authorities: Option<&'a str>,
 }

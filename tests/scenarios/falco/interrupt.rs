@@ -1,11 +1,14 @@
 //! A hook that is killed at any point is made good by the next one.
 
+use charm_tests::authority::{Authority, Days};
 use charm_tests::crash::interrupt_everywhere;
 use charm_tests::falco_distribution::{Options, real_tarball, tarball};
 use charm_tests::falco_host::{FalcoHost, HTTP_ENDPOINT, sidekick};
 use charm_tests::juju::{Event, State};
 use charm_tests::ports::free_port;
 use charm_tests::sink::Sink;
+
+use crate::tls::{RECEIVE_CA_CERT, brings};
 
 /// A host on which the charm was installed, always with the same port, so that ends can be compared.
 fn installed(port: u16) -> (FalcoHost, State) {
@@ -45,6 +48,18 @@ fn a_killed_relation_changed_is_made_good() {
     let points = interrupt_everywhere(&Event::relation_changed_by_app(HTTP_ENDPOINT), || {
         let (host, state) = installed(port);
         (host, state.relation(sidekick().remote_app("url", format!("\"{}\"", sink.url()))))
+    });
+    assert!(points >= 10, "only {points} points were tried");
+}
+
+#[test]
+fn a_killed_change_of_authorities_is_made_good() {
+    let (port, authority) = (free_port(), Authority::new("site"));
+    let sink = Sink::start_tls(authority.identity(&["127.0.0.1"], Days(1, 1)));
+    let points = interrupt_everywhere(&Event::relation_changed_by_app(RECEIVE_CA_CERT), || {
+        let (host, state) = installed(port);
+        let state = state.relation(sidekick().remote_app("url", format!("\"{}\"", sink.url())));
+        (host, state.relation(brings(RECEIVE_CA_CERT, "site", &[&authority.root()])))
     });
     assert!(points >= 10, "only {points} points were tried");
 }

@@ -14,4 +14,5 @@ mod lifecycle;
 mod observability;
 mod restarts;
 mod rules;
+mod tls;
 mod world;

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use charm_core::config::RawConfig;
 use charm_core::files::File;
 use charm_core::topology::Topology;
+use charm_tests::authority::{Authority, Days};
 use charm_tests::falco_distribution::{Flaw, Options, tarball};
 use charm_tests::falco_host::{FalcoHost, UNIT, sidekick};
 use charm_tests::golden::assert_golden;
-use charm_tests::juju::{Event, State};
+use charm_tests::juju::{Event, Relation, State};
 use charm_tests::machine::Machine;
 use charm_tests::ports::free_port;
+use charm_tests::sink::Sink;
 use falco_charm::config::Config;
 use falco_charm::containers::Containers;
 use falco_charm::decide::{Seen, decide};
@@ -22,6 +24,7 @@ use falco_charm::k8s_audit::{Carried, Listener};
 use falco_charm::paths::{CONFIG_FILE, DISTRIBUTIONS, K8S_AUDIT_FOLDER, UNIT_FILE};
 use falco_charm::render::unit::{DIGEST_VARIABLE, unit_file};
 use falco_charm::render::{Inputs, falco_yaml};
+use serde_json::json;
 
 use crate::situations::{Situations, replace_program};
 
@@ -53,6 +56,7 @@ fn with_inputs<T>(state: &State, distribution: &Distribution, render: impl FnOnc
         generation: &Generation::default(),
         audit: None,
         url: None,
+        authorities: None,
     })
 }
 
@@ -158,12 +162,35 @@ fn on_a_host_that_runs(list: &mut Situations, host: &FalcoHost, state: &State) {
         list.add(situation, host.run(&Event::config_changed(), state).state.unit_status);
     };
     change("http-endpoint is related, nothing is published yet", &related(None));
-    change("http-endpoint has published its URL", &related(Some(&format!("\"{URL}\""))));
     change("http-endpoint has published what is not JSON", &related(Some("http://sidekick:2801/")));
     change("http-endpoint has published a URL of another kind", &related(Some("\"ftp://sidekick/\"")));
     change("options are wrong", &state.clone().config("priority", "loud").config("metrics-port", 0));
     change_rules(&mut change, state);
+    over_tls(list, host, state);
     in_trouble(list, host, state);
+}
+
+/// Of servers on loopback, as nobody knows what a name stands for where this runs.
+fn over_tls(list: &mut Situations, host: &FalcoHost, state: &State) {
+    let (authority, good) = (Authority::new("site"), Days(1, 30));
+    let server = |names: &[&str], days| Sink::start_tls(authority.identity(names, days)).url();
+    let mut change = |situation: &str, url: &str, ca: &str| {
+        let published = sidekick().remote_app("url", json!(url).to_string()).remote_app("ca", json!(ca).to_string());
+        let status = host.run(&Event::config_changed(), &state.clone().relation(published)).state.unit_status;
+        let address = url.trim_start_matches("https://").trim_end_matches('/');
+        list.add(situation, status.to_string().replace(address, "192.0.2.1:2801"));
+    };
+    let root = authority.root();
+    let url = server(&["127.0.0.1"], good);
+    change("http-endpoint has published its URL and its authority", &url, &root);
+    change("the authority of Falcosidekick is another one", &url, &Authority::new("other").root());
+    change("its certificate is for another name", &server(&["sidekick.example"], good), &root);
+    change("its certificate has expired", &server(&["127.0.0.1"], Days(9, -1)), &root);
+    change("its certificate is not valid yet", &server(&["127.0.0.1"], Days(-1, 9)), &root);
+    change("nobody listens at its URL", "https://127.0.0.1:1/", &root);
+    let garbage = Relation::new(5, "receive-ca-cert", "site").remote_app("certificates", "[\"garbage\"]");
+    let status = host.run(&Event::config_changed(), &state.clone().relation(garbage)).state.unit_status;
+    list.add("receive-ca-cert brings what is no certificate", status);
 }
 
 fn change_rules(change: &mut impl FnMut(&str, &State), state: &State) {

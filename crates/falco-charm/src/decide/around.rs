@@ -4,12 +4,14 @@ use charm_core::Status;
 use charm_core::names::RelationId;
 use charm_core::relation::{self, Databag};
 
-use super::{Candidate, ServiceAction};
+use super::{Candidate, Receiver, ServiceAction};
 use crate::config::{Config, Engine};
 use crate::distribution::{Available, Distribution, Tarball};
 use crate::facts::{Facts, Sidekick};
 use crate::paths::UNIT;
+use crate::probe::Failure;
 use crate::render::falco_yaml;
+use crate::trust::Bringer;
 use crate::{cos_agent, delivery, host};
 
 /// Nobody else runs Falco here.
@@ -47,7 +49,7 @@ pub fn publish(facts: &Facts, port: u16) -> Vec<(RelationId, Databag)> {
 pub fn delivery(facts: &Facts, service: ServiceAction, notes: &mut Vec<Status>) -> Option<delivery::Known> {
     let machine = &facts.machine;
     let served = machine.served.as_ref().filter(|_| service == ServiceAction::Leave)?;
-    machine.url()?;
+    machine.receiver(&facts.root)?;
     let known = machine.delivery.after(&served.counters, &machine.printed);
     notes.extend(known.remark().map(Status::Active));
     // As long as all is well, nothing has to be remembered.
@@ -80,21 +82,26 @@ pub fn choose_distribution(facts: &Facts, notes: &mut Vec<Status>) -> Result<(Di
 }
 
 /// Where alerts go beside the system log.
-pub fn choose_url(facts: &Facts, notes: &mut Vec<Status>) -> Option<String> {
+pub fn choose_receiver(facts: &Facts, notes: &mut Vec<Status>) -> Option<Receiver> {
+    notes.extend(facts.trust.bringers.iter().filter_map(Bringer::problem));
     let Some(Sidekick { app, data }) = &facts.sidekick else {
         let text = "alerts go to the system log only; relate http-endpoint to Falcosidekick to send them on";
         notes.push(Status::Active(text.to_owned()));
         return None;
     };
     match data {
-        Ok(Some(provider)) => Some(provider.url.to_string()),
+        Ok(Some(provider)) => {
+            notes.extend(facts.trust.failure.as_ref().map(Failure::status));
+            let authorities = facts.trust.file.as_ref().map(|file| file.path.clone());
+            Some(Receiver { url: provider.url.to_string(), authorities })
+        }
         Ok(None) => {
             notes.push(Status::Waiting(format!("http-endpoint: waiting for {app} to publish its URL")));
             None
         }
         Err(error) => {
             notes.push(Status::Blocked(format!("http-endpoint: {app} {error}; the last good URL stays in use")));
-            facts.machine.url()
+            facts.machine.receiver(&facts.root)
         }
     }
 }

@@ -15,6 +15,15 @@ use crate::k8s_audit::Listener;
 use crate::paths::{CONFIG_FILE, DEFAULT_RULES, PROGRAM, UNIT_FILE, file_name};
 use crate::render::{Inputs, falco_yaml, unit};
 
+/// Where alerts are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// The URL.
+    pub url: String,
+    /// The file of those who vouch for it, as a path of this unit.
+    pub authorities: Option<String>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
@@ -57,7 +66,7 @@ impl Candidate {
         distribution: &Distribution,
         generation: Generation,
         audit: Option<&Listener>,
-        url: Option<&str>,
+        receiver: Option<&Receiver>,
     ) -> Self {
         let inputs = Inputs {
             config,
@@ -67,7 +76,8 @@ impl Candidate {
             containers: &facts.machine.containers,
             generation: &generation,
             audit,
-            url,
+            url: receiver.map(|receiver| receiver.url.as_str()),
+            authorities: receiver.and_then(|receiver| receiver.authorities.as_deref()),
         };
         let yaml = falco_yaml::falco_yaml(&inputs);
         let (unit, unit_digest) = unit::unit_file(&inputs);
@@ -82,7 +92,7 @@ impl Candidate {
             rules: falco_yaml::rules_files(config, distribution, audit, &generation),
             selectors: disabled.chain(enabled).collect(),
             audit: audit.cloned(),
-            sends_alerts: url.is_some(),
+            sends_alerts: receiver.is_some(),
             port: config.metrics_port.number(),
             loads_defaults: falco_yaml::loads_defaults(config, &generation),
             generation,

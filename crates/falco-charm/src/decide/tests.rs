@@ -199,6 +199,46 @@ fn a_published_url_becomes_the_http_output() {
     assert_eq!(plan.status(&Seen::Serving), Status::active());
 }
 
+/// A Falcosidekick with a URL of https, and the file of those who vouch for it.
+fn vouched(content: &str) -> (Facts, File) {
+    let path = format!("{}/{content}.pem", crate::paths::AUTHORITIES);
+    let file = File { path, mode: 0o644, content: content.into() };
+    let mut facts = fresh();
+    facts.sidekick = Some(sidekick("\"https://sidekick.example/x\""));
+    facts.trust.file = Some(file.clone());
+    (facts, file)
+}
+
+#[test]
+fn the_file_of_authorities_is_there_before_falco_yaml_names_it() {
+    let (facts, file) = vouched("one");
+    let mut facts = accepted(facts);
+    let plan = decide(&facts).unwrap();
+    assert_eq!(written(&plan), [&*file.path, CONFIG_FILE, UNIT_FILE]);
+    facts.machine.authorities = [(file.path.clone(), false), ("/stale".into(), true)].into();
+    let plan = decide(&facts).unwrap();
+    assert_eq!(
+        (written(&plan)[0], &plan.remove),
+        (&*file.path, &vec!["/stale".to_owned()]),
+        "a damaged one is as none"
+    );
+    facts.machine.authorities = [(file.path, true)].into();
+    let plan = decide(&facts).unwrap();
+    assert_eq!((written(&plan), plan.remove.len()), (vec![CONFIG_FILE, UNIT_FILE], 0));
+}
+
+#[test]
+fn with_an_unusable_url_the_last_good_one_keeps_its_authorities() {
+    let (facts, file) = vouched("one");
+    let mut facts = accepted(facts);
+    facts.machine.authorities = [(file.path, true)].into();
+    let mut facts = settled(facts);
+    facts.sidekick = Some(sidekick("not json"));
+    facts.trust = crate::trust::Trust::default();
+    let plan = decide(&facts).unwrap();
+    assert_eq!((written(&plan), plan.remove.len(), plan.service), (vec![], 0, ServiceAction::Leave));
+}
+
 #[test]
 fn a_url_that_is_not_published_yet_is_waited_for_while_falco_detects() {
     let mut facts = fresh();

@@ -103,7 +103,7 @@ fn select_rules(file: &mut Mapping, config: &Config) {
 }
 
 fn base(inputs: &Inputs<'_>) -> FalcoYaml {
-    let Inputs { config, topology, root, distribution, containers, generation, audit, url } = *inputs;
+    let Inputs { config, topology, root, distribution, containers, generation, audit, url, authorities } = *inputs;
     let library = |path: &str| text(&format!("{root}{}", distribution.path(path)));
     let mut plugins = Vec::new();
     if distribution.container_plugin {
@@ -152,7 +152,7 @@ fn base(inputs: &Inputs<'_>) -> FalcoYaml {
             enabled: url.is_some(),
             url: text(url.unwrap_or_default()),
             insecure: false,
-            ca_cert: "",
+            ca_cert: authorities.map(|path| text(&format!("{root}{path}"))).unwrap_or_default(),
             ca_bundle: "",
             ca_path: "/etc/ssl/certs",
             mtls: false,
@@ -320,7 +320,7 @@ struct HttpOutput {
     enabled: bool,
     url: String,
     insecure: bool,
-    ca_cert: &'static str,
+    ca_cert: String,
     ca_bundle: &'static str,
     ca_path: &'static str,
     mtls: bool,
@@ -470,6 +470,20 @@ mod tests {
         assert_eq!(yaml["http_output"]["url"], hostile.replace("${", "$${").as_str());
         assert_eq!(url_of(text.as_bytes()).as_deref(), Some(hostile));
         assert_eq!(port_of(text.as_bytes()), Some(8765));
+    }
+
+    #[test]
+    fn the_file_of_authorities_is_named_and_reads_back() {
+        let path = format!("{}/0123456789ab.pem", crate::paths::AUTHORITIES);
+        let text = with(&[], |inputs| {
+            falco_yaml(&Inputs { url: Some("https://h/"), authorities: Some(&path), root: "/root $x", ..inputs })
+        });
+        assert_eq!(crate::authorities::path_in(text.as_bytes(), "/root $x"), Some(path));
+        let (text, yaml) = yaml(&[], Some("https://h/"));
+        assert_eq!(
+            (&yaml["http_output"]["ca_cert"], crate::authorities::path_in(text.as_bytes(), "")),
+            (&"".into(), None)
+        );
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub fn digest_in(unit_file: &[u8]) -> Option<Digest> {
 
 /// The unit file and the digest in it, which covers what a running Falco cannot take in by a reload: all of the unit.
 pub fn unit_file(inputs: &Inputs<'_>) -> (String, Digest) {
-    let Inputs { config, topology, root, distribution, containers: _, generation: _, audit: _, url: _ } = inputs;
+    let Inputs { config, topology, root, distribution, containers: _, generation: _, audit: _, url: _, authorities: _ } =
+        inputs;
     let program = systemd_word(&format!("{root}{}", distribution.path(PROGRAM)));
     let config_file = systemd_word(&format!("{root}{CONFIG_FILE}"));
     let unit = &topology.unit;
@@ -140,6 +141,7 @@ pub(super) mod tests {
             generation: &Generation::default(),
             audit: None,
             url: None,
+            authorities: None,
         })
     }
 

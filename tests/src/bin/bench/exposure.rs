@@ -64,6 +64,7 @@ fn ours() -> Result<String> {
         generation: &Generation::default(),
         audit: None,
         url: None,
+        authorities: None,
     };
     Ok(unit_file(&inputs).0)
 }
