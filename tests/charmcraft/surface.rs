@@ -92,10 +92,12 @@ fn falcosidekick_keeps_its_names() {
             ("requires", "certificates", "tls-certificates", Some(1), None),
             ("requires", "ingress", "ingress", Some(1), None),
             ("requires", "logging", "loki_push_api", Some(1), None),
+            ("requires", "receive-ca-cert", "certificate_transfer", None, None),
             ("requires", "send-loki-logs", "loki_push_api", Some(1), None),
             ("provides", "grafana-dashboard", "grafana_dashboard", None, None),
             ("provides", "http-endpoint", "falcosidekick_http_endpoint", None, None),
             ("provides", "metrics-endpoint", "prometheus_scrape", None, None),
+            ("provides", "send-ca-cert", "certificate_transfer", None, None),
         ]
     );
     assert_eq!(

@@ -9,6 +9,7 @@ pub mod falco_host;
 pub mod git_server;
 pub mod golden;
 pub mod hostile;
+pub mod ingress;
 pub mod interfaces;
 pub mod interrupt;
 pub mod juju;

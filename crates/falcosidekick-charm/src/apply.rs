@@ -5,7 +5,8 @@
 //! 3. one replan, also when nothing differs: it costs nothing then, and makes good what an interrupted hook left
 //!    undone;
 //! 4. does it run, does it answer, has it taken its outputs; then files that it no longer reads go;
-//! 5. only if so: databags, ports, version.
+//! 5. only if so: databags, ports, version;
+//! 6. does it answer through the way in from outside; only if so, Falcos are sent there.
 
 pub mod answer;
 mod certificates;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use charm_core::pebble::{self, Client, Current};
-use charm_core::relation::{self, Side};
+use charm_core::relation;
 use charm_core::status::one_line;
 use charm_core::{Hook, juju};
 
@@ -45,6 +46,8 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
         secrets,
         remove: _,
         publish,
+        way_in,
+        send,
         open_port,
         close_ports,
         tell_version,
@@ -59,10 +62,7 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     if !matches!(seen, Seen::Serving | Seen::Stopped | Seen::Without { nothing_left: false, .. }) {
         return Ok(seen);
     }
-    for Publish { endpoint, relation, changes } in publish {
-        relation::publish(*relation, Side::App, changes)?;
-        tracing::info!("{endpoint}: updated what relation {relation} is told");
-    }
+    self::publish(publish)?;
     if let Some(port) = open_port {
         juju::open_port(*port)?;
     }
@@ -72,7 +72,22 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     if let Some(version) = version.filter(|_| *tell_version) {
         juju::application_version_set(&version)?;
     }
+    if let Some(way_in) = way_in {
+        match answer::through(hook, way_in).await? {
+            Ok(()) => {}
+            Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => return Ok(Seen::NoWayIn(cut(&words))),
+        }
+    }
+    self::publish(send)?;
     Ok(seen)
+}
+
+fn publish(all: &[Publish]) -> Result<()> {
+    for Publish { endpoint, relation, side, changes } in all {
+        relation::publish(*relation, *side, changes)?;
+        tracing::info!("{endpoint}: updated what relation {relation} is told");
+    }
+    Ok(())
 }
 
 async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(Seen, Option<String>)> {
@@ -85,6 +100,8 @@ async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(See
         secrets: _,
         remove,
         publish: _,
+        way_in: _,
+        send: _,
         open_port: _,
         close_ports: _,
         tell_version: _,
@@ -170,6 +187,7 @@ fn without_secrets(seen: Seen, secrets: &[String]) -> Seen {
         Seen::NotTrusted(words) => Seen::NotTrusted(hide(words)),
         Seen::Down(words) => Seen::Down(hide(words)),
         Seen::NotServing(words) => Seen::NotServing(hide(words)),
+        Seen::NoWayIn(words) => Seen::NoWayIn(hide(words)),
         Seen::Without { dropped, nothing_left } => {
             let hide = |one: Dropped| Dropped { words: hide(one.words), ..one };
             Seen::Without { dropped: dropped.into_iter().map(hide).collect(), nothing_left }

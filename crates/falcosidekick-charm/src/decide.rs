@@ -7,26 +7,27 @@ use std::collections::BTreeMap;
 
 use charm_core::Status;
 use charm_core::digest::Digest;
-use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, loki_push_api};
+use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, ingress, loki_push_api};
 use charm_core::names::RelationId;
-use charm_core::relation::{self, Databag};
+use charm_core::relation::{self, Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::x509;
 use url::Url;
 
-use self::reach::{names, question, remark, url};
+use self::reach::{names, question};
 use self::sinks::{expected, leave_out, note_late_outputs, remarks};
 use crate::config::{ALLOW_PLAIN_HTTP, Config};
-use crate::facts::{Container, Facts, Unusable};
-use crate::listener::Listener;
+use crate::facts::{Container, Facts, Ingress, Unusable};
+use crate::listener::{Listener, PING};
 use crate::names::{
-    CERTIFICATE_FILE, CERTIFICATES, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, KEY_FILE, PROGRAMS, SEND_LOKI_LOGS,
+    AUTHORITIES_FILE, CERTIFICATE_FILE, CERTIFICATES, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, INGRESS, KEY_FILE,
+    PROGRAMS, SEND_LOKI_LOGS,
 };
 use crate::outputs::{OUTPUTS, Surroundings};
 use crate::plan::{Plan, Publish, ServiceAction};
 use crate::sinks::Sinks;
-use crate::tls::{self, Identity, Tls};
-use crate::{proxy, render};
+use crate::tls::{self, Tls};
+use crate::{address, proxy, render, trust};
 
 /// Decides. `Err`: nothing is touched this time, what runs goes on and what is published stays.
 pub fn decide(facts: &Facts) -> Result<Plan, Status> {
@@ -73,15 +74,19 @@ pub fn waiting_for_pebble() -> Status {
 
 /// What becomes of Falcosidekick. `Err`: something has to come first.
 fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>) -> Result<Plan, Status> {
+    // Whoever has a way in fails on a port that is one too high.
+    if facts.ingress.is_some() && config.port.number() == u16::MAX {
+        return Err(Status::Blocked(format!("port: 65535 is none that {INGRESS} can lead to (1-65534)")));
+    }
     let container = facts.container.as_ref().ok_or_else(waiting_for_pebble)?;
     let missing: Vec<String> =
         [plain_http_problem(facts, config), loki_problem(facts, &sinks)].into_iter().flatten().collect();
     if !missing.is_empty() {
-        return Ok(stop(facts, Status::Blocked(missing.join("; "))));
+        return Ok(stop(facts, tls, Status::Blocked(missing.join("; "))));
     }
     let left_out = leave_out(&mut sinks, container);
     if let Some(reason) = left_out.first().filter(|_| facts.loki.is_none() && sinks.outputs.is_empty()) {
-        return Ok(stop(facts, reason.clone()));
+        return Ok(stop(facts, tls, reason.clone()));
     }
     let identity = match tls {
         None => None,
@@ -106,25 +111,18 @@ fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>)
         Some(_) => Listener::tls(config.port, config.metrics_port),
         None => Listener::plain(config.port),
     };
-    let is_awaited = tls.is_some_and(|tls| tls.is_awaited);
-    let mut plan = run(facts, container, listener, identity, is_awaited, loki, &sinks)?;
+    let mut plan = run(facts, config, container, listener, tls, loki, &sinks)?;
     plan.notes.extend(left_out);
     Ok(plan)
 }
 
 fn plain_http_problem(facts: &Facts, config: &Config) -> Option<String> {
     let app = &facts.topology.application;
-    let text = match facts.unserved[..] {
-        [] => format!(
-            "it is false, and nothing encrypts alerts; add a relation, for example: juju integrate \
-             {app}:{CERTIFICATES} self-signed-certificates"
-        ),
-        ref related => {
-            format!("it is false, and this revision of the charm cannot serve {} yet", related.join(" and "))
-        }
-    };
-    let text = format!("{ALLOW_PLAIN_HTTP}: {text}; in a laboratory: juju config {app} {ALLOW_PLAIN_HTTP}=true");
-    (!config.allow_plain_http && facts.authority.is_none()).then_some(text)
+    let text = format!(
+        "{ALLOW_PLAIN_HTTP}: it is false, and nothing encrypts alerts; add a relation, for example: juju integrate \
+         {app}:{CERTIFICATES} self-signed-certificates; in a laboratory: juju config {app} {ALLOW_PLAIN_HTTP}=true"
+    );
+    (!config.allow_plain_http && facts.authority.is_none() && facts.ingress.is_none()).then_some(text)
 }
 
 fn loki_problem(facts: &Facts, sinks: &Sinks) -> Option<String> {
@@ -137,12 +135,16 @@ fn loki_problem(facts: &Facts, sinks: &Sinks) -> Option<String> {
 
 /// Without a place to pass alerts on to, or not allowed to receive them, Falcosidekick would take them and lose them:
 /// worse than none.
-fn stop(facts: &Facts, reason: Status) -> Plan {
-    let nothing = |databag: &Databag| databag.iter().map(|(key, _)| (key.to_owned(), String::new())).collect();
+fn stop(facts: &Facts, tls: Option<&Tls>, reason: Status) -> Plan {
+    let nothing = |_, databag: &Databag| databag.iter().map(|(key, _)| (key.to_owned(), String::new())).collect();
     Plan {
         service: ServiceAction::Stop,
         remove: facts.container.as_ref().map(|container| leftovers(container, &[CONFIG_FILE])).unwrap_or_default(),
-        publish: publish(HTTP_ENDPOINT, &facts.told_falcos, nothing),
+        publish: [
+            publish(HTTP_ENDPOINT, &facts.told_falcos, nothing),
+            trust::publications(facts, tls.map(Tls::authorities).unwrap_or_default()),
+        ]
+        .concat(),
         close_ports: facts.opened_ports.clone(),
         notes: vec![reason],
         ..Plan::default()
@@ -161,20 +163,32 @@ fn leftovers(container: &Container, needed: &[&str]) -> Vec<&'static str> {
 
 fn run(
     facts: &Facts,
+    config: &Config,
     container: &Container,
     listener: Listener,
-    identity: Option<&Identity>,
-    is_awaited: bool,
+    tls: Option<&Tls>,
     loki: Option<&loki_push_api::Provider>,
     sinks: &Sinks,
 ) -> Result<Plan, Status> {
+    let identity = tls.and_then(|tls| tls.identity.as_ref());
     let program = container.program.as_ref().ok_or_else(|| {
         let places = PROGRAMS.join(", ");
         Status::Blocked(format!("falcosidekick-image: no Falcosidekick found in the image (looked at {places})"))
     })?;
+    let believed = trust::received(facts);
     let sections = sinks.outputs.sections(loki.map(|loki| &loki.url));
-    let configuration = render::configuration(listener, &facts.topology, &sinks.fields, &sections, &container.root);
+    let configuration = render::configuration(
+        listener,
+        &facts.topology,
+        &sinks.fields,
+        &sections,
+        &container.root,
+        !believed.is_empty(),
+    );
     let mut files = vec![render::file(CONFIG_FILE, configuration)];
+    if !believed.is_empty() {
+        files.push(render::file(AUTHORITIES_FILE, x509::bundle(&believed)));
+    }
     if let Some(identity) = identity {
         files.push(render::file(CERTIFICATE_FILE, x509::bundle(&identity.chain)));
         files.push(render::file(KEY_FILE, identity.key.expose().clone()));
@@ -190,7 +204,7 @@ fn run(
     let layer = Some(layer).filter(|layer| !layer.is_in(&container.plan));
     let needed: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let remove = leftovers(container, &needed);
-    let (url, note) = url(facts, listener, identity, is_awaited);
+    let address = address::decide(facts, config, listener, tls);
     let port = format!("{}/tcp", listener.port);
     let (opened, close_ports): (Vec<_>, Vec<_>) =
         facts.opened_ports.iter().cloned().partition(|opened| *opened == port);
@@ -202,42 +216,68 @@ fn run(
         // there.
         tell_version: facts.program_may_be_new || layer.is_some() || open_port.is_some(),
         layer,
-        service: ServiceAction::Run(listener, question(listener, identity, url.as_ref())),
+        service: ServiceAction::Run(listener, question(listener, identity, address.hosts)),
         outputs: expected(container, sinks, loki.is_some()),
         secrets: Redacted::new(sinks.outputs.secret_texts()),
         remove,
-        publish: publications(facts, url),
+        publish: publications(facts, listener, tls),
+        way_in: address.way_in,
+        send: send(facts, &address.told),
         open_port,
         close_ports,
-        notes: [remark(facts, identity), note]
+        notes: address
+            .note
             .into_iter()
-            .flatten()
+            .chain(trust::problems(facts))
             .chain(remarks(sinks, loki.is_some(), proxy_remark))
             .collect(),
         ..Plan::default()
     })
 }
 
-/// What Loki and the Falcos are told. Without a new URL the one that they know stays, as it may still be right.
-fn publications(facts: &Facts, url: Option<Url>) -> Vec<Publish> {
+/// What Loki and whoever has a way in are told.
+fn publications(facts: &Facts, listener: Listener, tls: Option<&Tls>) -> Vec<Publish> {
     let requirer = loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules: serde_json::json!({}) };
-    let mut all = publish(SEND_LOKI_LOGS, &facts.told_loki, |_| requirer.write());
-    if let Some(url) = url {
-        let provider = falcosidekick_http_endpoint::Provider { url, ca: Vec::new() };
-        all.extend(publish(HTTP_ENDPOINT, &facts.told_falcos, |_| provider.write()));
+    let mut all = publish(SEND_LOKI_LOGS, &facts.told_loki, |_, _| requirer.write());
+    all.extend(trust::publications(facts, tls.map(Tls::authorities).unwrap_or_default()));
+    if let Some(Ingress { relation, app: _, published: _, told_app, told_unit }) = &facts.ingress {
+        let unit = ingress::RequirerUnit { host: address::service_name(facts), ip: facts.own_address };
+        let app = ingress::Requirer {
+            model: facts.topology.model.clone(),
+            name: facts.topology.application.clone(),
+            port: listener.port,
+            scheme: listener.scheme(),
+            health_path: PING,
+        };
+        let app = told_app.as_ref().map(|told| (Side::App, relation::difference(told, &app.write())));
+        let changes = [Some((Side::Unit, relation::difference(told_unit, &unit.write()))), app];
+        all.extend(
+            changes
+                .into_iter()
+                .flatten()
+                .filter(|(_, changes)| changes.iter().next().is_some())
+                .map(|(side, changes)| Publish { endpoint: INGRESS, relation: *relation, side, changes }),
+        );
     }
     all
+}
+
+/// What the Falcos are told. Without a new URL the one that they know stays, as it may still be right.
+fn send(facts: &Facts, told: &BTreeMap<RelationId, falcosidekick_http_endpoint::Provider>) -> Vec<Publish> {
+    publish(HTTP_ENDPOINT, &facts.told_falcos, |relation, _| {
+        told.get(&relation).map(RelationData::write).unwrap_or_default()
+    })
 }
 
 /// What has to change in the databags of an endpoint; nothing for those that are right.
 fn publish(
     endpoint: &'static str,
     told: &BTreeMap<RelationId, Databag>,
-    wanted: impl Fn(&Databag) -> Databag,
+    wanted: impl Fn(RelationId, &Databag) -> Databag,
 ) -> Vec<Publish> {
     let changes = told.iter().map(|(relation, now)| {
-        let changes = relation::difference(now, &wanted(now));
-        Publish { endpoint, relation: *relation, changes }
+        let changes = relation::difference(now, &wanted(*relation, now));
+        Publish { endpoint, relation: *relation, side: Side::App, changes }
     });
     changes.filter(|publish| publish.changes.iter().next().is_some()).collect()
 }

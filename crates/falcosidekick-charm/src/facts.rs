@@ -1,16 +1,20 @@
 //! What is there. Reads everything, changes nothing. Bad data of a user or a peer is a fact, not an error.
 
 mod certificates;
+mod ingress;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use charm_core::config::RawConfig;
 use charm_core::digest::Digest;
 use charm_core::hook::{Proxy, SecretEvent};
-use charm_core::interfaces::{DatabagError, RelationData, loki_push_api};
-use charm_core::names::{RelationId, UnitName};
+use charm_core::interfaces::{self, DatabagError, RelationData, certificate_transfer, loki_push_api};
+use charm_core::juju::Network;
+use charm_core::names::{AppName, RelationId, UnitName};
 use charm_core::pebble::{self, FileType, Layer};
 use charm_core::relation::{self, Databag, RemoteUnits, Side};
 use charm_core::topology::Topology;
@@ -19,7 +23,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::log::{ALL_LINES, Log};
-use crate::names::{CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, INGRESS, PROGRAMS, SEND_LOKI_LOGS, SERVICE};
+use crate::names::{
+    CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE,
+};
 use crate::outputs::secrets::{self, Secrets};
 use crate::outputs::{Server, Surroundings, table};
 use crate::render;
@@ -52,22 +58,58 @@ pub struct Facts {
     pub told_loki: BTreeMap<RelationId, Databag>,
     /// What our application published on `http-endpoint`; empty unless this is the leader.
     pub told_falcos: BTreeMap<RelationId, Databag>,
+    /// Of the Falcos those in the same model; empty unless this is the leader, and with an ingress, where all are sent.
+    pub near: BTreeSet<RelationId>,
     /// Where others reach this application; empty unless somebody is to be told, or a certificate has to name them.
     pub addresses: Vec<String>,
+    /// The address of this unit itself, under the same conditions.
+    pub own_address: Option<IpAddr>,
+    /// The way in from outside.
+    pub ingress: Option<Ingress>,
     /// Who signs this unit's certificate.
     pub authority: Option<Authority>,
     /// What this unit asked for in the relation to one whose end this hook tells.
     pub last_asked: Option<Databag>,
+    /// Whom others tell us to believe.
+    pub received: Vec<Received>,
+    /// What our application published on `send-ca-cert`; empty unless this is the leader.
+    pub told_authorities: BTreeMap<RelationId, Databag>,
     /// The secret that this hook tells to be due.
     pub due: Option<SecretEvent>,
     /// The revision of a secret that this hook tells to be read by nobody any more.
     pub unread: Option<SecretEvent>,
-    /// Endpoints that are related and that this revision does not serve.
-    pub unserved: Vec<&'static str>,
     /// Ports that this unit has opened: `2801/tcp`.
     pub opened_ports: Vec<String>,
     /// The container, or `None` while its Pebble does not answer.
     pub container: Option<Container>,
+}
+
+/// The relation to whoever has a way in from outside.
+#[derive(Clone, Debug)]
+pub struct Ingress {
+    /// The relation.
+    pub relation: RelationId,
+    /// Who it is.
+    pub app: AppName,
+    /// What it published.
+    pub published: Result<Option<interfaces::ingress::Provider>, DatabagError>,
+    /// What our application published, if this is the leader.
+    pub told_app: Option<Databag>,
+    /// What this unit published.
+    pub told_unit: Databag,
+}
+
+/// A relation to somebody who tells us whom to believe.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The relation.
+    pub relation: RelationId,
+    /// Who it is.
+    pub app: AppName,
+    /// What it published.
+    pub published: Result<Option<certificate_transfer::Provider>, DatabagError>,
+    /// What our application published, if this is the leader.
+    pub told: Option<Databag>,
 }
 
 /// A databag of a unit that cannot be used.
@@ -106,7 +148,12 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     let loki = relation::remote_units(hook, SEND_LOKI_LOGS)?;
     let falcos = relation::ids(hook, HTTP_ENDPOINT)?;
     let authority = certificates::authority(hook)?;
-    let unserved = if relation::ids(hook, INGRESS)?.is_empty() { Vec::new() } else { vec![INGRESS] };
+    let ingress = ingress::ingress(hook, leader)?;
+    let network = if (leader && !falcos.is_empty()) || authority.is_some() || ingress.is_some() {
+        juju::network_get(HTTP_ENDPOINT)?
+    } else {
+        Network::default()
+    };
     let topology = Topology::of(hook, CHARM);
     let config = juju::config_get()?;
     let mut secrets = Secrets::new();
@@ -127,17 +174,17 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         proxy: hook.proxy.clone(),
         told_loki: told(hook, leader, loki.iter().map(|relation| relation.id))?,
         told_falcos: told(hook, leader, falcos.iter().copied())?,
-        addresses: if (leader && !falcos.is_empty()) || authority.is_some() {
-            juju::network_get(HTTP_ENDPOINT)?.ingress_addresses
-        } else {
-            Vec::new()
-        },
+        near: near(hook, falcos.iter().copied().filter(|_| leader && ingress.is_none()))?,
+        own_address: network.own_address(),
+        addresses: network.ingress_addresses,
+        ingress,
+        received: trust::received(hook, leader)?,
+        told_authorities: told(hook, leader, relation::ids(hook, SEND_CA_CERT)?.into_iter())?,
         loki: published(&loki),
         authority,
         last_asked: certificates::last_asked(hook)?,
         due: secret_of(hook, "secret-expired"),
         unread: secret_of(hook, "secret-remove"),
-        unserved,
         opened_ports: juju::opened_ports()?,
         topology,
         config,
@@ -160,7 +207,13 @@ fn secret_of(hook: &Hook, event: &str) -> Option<SecretEvent> {
 /// The image can only change with the pod, which is told by these.
 fn program_may_be_new(event: &Event) -> bool {
     let pebble_ready = format!("{CONTAINER}-pebble-ready");
-    matches!(event, Event::Reconcile(name) if name == "config-changed" || *name == pebble_ready)
+    matches!(event, Event::Reconcile(name) if *name == pebble_ready)
+}
+
+/// The relations of which both sides are in the same model.
+fn near(hook: &Hook, relations: impl Iterator<Item = RelationId>) -> Result<BTreeSet<RelationId>> {
+    let is_near = |id: &RelationId| Ok(juju::relation_model_get(*id)?.as_ref() == Some(&hook.model.uuid));
+    relations.filter_map(|id| is_near(&id).map(|near| near.then_some(id)).transpose()).collect()
 }
 
 /// Our application's databags, which only the leader may read.

@@ -4,6 +4,7 @@
 //! Each may do what its module says, and nothing else.
 
 pub mod actions;
+pub mod address;
 pub mod apply;
 pub mod config;
 pub mod decide;
@@ -18,6 +19,7 @@ pub mod proxy;
 pub mod render;
 pub mod sinks;
 pub mod tls;
+pub mod trust;
 
 use std::process::ExitCode;
 

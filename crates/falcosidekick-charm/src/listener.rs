@@ -53,8 +53,9 @@ impl Listener {
     }
 
     /// Where the pod itself asks, in clear text, whether Falcosidekick is there.
-    pub fn ping_url(&self) -> String {
-        format!("http://127.0.0.1:{}{PING}", self.port)
+    pub fn ping_url(&self) -> Url {
+        let url = format!("http://127.0.0.1:{}{PING}", self.port);
+        url.parse().expect("an address, a port and a path make a URL")
     }
 
     /// As seen from elsewhere, under an address or a host name of this application; `None` when it is neither.

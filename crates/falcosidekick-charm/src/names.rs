@@ -21,8 +21,14 @@ pub const SEND_LOKI_LOGS: &str = "send-loki-logs";
 /// Who signs our certificate.
 pub const CERTIFICATES: &str = "certificates";
 
-/// A way in from outside. Not served yet.
+/// A way in from outside.
 pub const INGRESS: &str = "ingress";
+
+/// Who tells us whom to believe.
+pub const RECEIVE_CA_CERT: &str = "receive-ca-cert";
+
+/// Who is told whom to believe here.
+pub const SEND_CA_CERT: &str = "send-ca-cert";
 
 /// What Falcosidekick reads. In its folder there must be no other file of this name without `.yaml`:
 /// `falcosidekick.json` would win.
@@ -33,6 +39,9 @@ pub const CERTIFICATE_FILE: &str = "/etc/falcosidekick/certs/server/server.crt";
 
 /// Its private key.
 pub const KEY_FILE: &str = "/etc/falcosidekick/certs/server/server.key";
+
+/// Whom Falcosidekick believes beside those whom everybody believes.
+pub const AUTHORITIES_FILE: &str = "/etc/falcosidekick/certs/client/ca.crt";
 
 /// What the library of the Python charm put before the labels of its secrets. Ours have the same, so that the private
 /// key outlives a refresh.
@@ -51,5 +60,12 @@ pub const AWS_CONFIG_FILE: &str = "/etc/falcosidekick-credentials/aws-config";
 pub const AZURE_CERTIFICATE_FILE: &str = "/etc/falcosidekick-credentials/azure-client.pem";
 
 /// Every file of ours in the container.
-pub const FILES: [&str; 6] =
-    [CONFIG_FILE, CERTIFICATE_FILE, KEY_FILE, AWS_CREDENTIALS_FILE, AWS_CONFIG_FILE, AZURE_CERTIFICATE_FILE];
+pub const FILES: [&str; 7] = [
+    CONFIG_FILE,
+    CERTIFICATE_FILE,
+    KEY_FILE,
+    AUTHORITIES_FILE,
+    AWS_CREDENTIALS_FILE,
+    AWS_CONFIG_FILE,
+    AZURE_CERTIFICATE_FILE,
+];

@@ -6,14 +6,15 @@ use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::names::RelationId;
 use charm_core::pebble::{File, Layer};
-use charm_core::relation::Databag;
+use charm_core::relation::{Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::x509::Certificate;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use crate::address::WayIn;
 use crate::listener::Listener;
-use crate::names::{CERTIFICATES, SEND_LOKI_LOGS, SERVICE};
+use crate::names::{CERTIFICATES, INGRESS, SEND_LOKI_LOGS, SERVICE};
 use crate::outputs::OUTPUTS;
 use crate::tls::Steps;
 
@@ -36,8 +37,12 @@ pub struct Plan {
     pub secrets: Redacted<Vec<String>>,
     /// Files of the container that the service needs no more once it is as wanted.
     pub remove: Vec<&'static str>,
-    /// What is written to databags of our application once the service is as wanted.
+    /// What is written to databags once the service is as wanted.
     pub publish: Vec<Publish>,
+    /// Where it has to answer as well before Falcos are sent there.
+    pub way_in: Option<WayIn>,
+    /// What Falcos are told then.
+    pub send: Vec<Publish>,
     /// The port to open.
     pub open_port: Option<u16>,
     /// Ports to close, as Juju lists them.
@@ -80,13 +85,15 @@ pub enum Question {
     },
 }
 
-/// Keys to set in the databag of our application.
+/// Keys to set in one of our databags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Publish {
     /// The endpoint, for the log.
     pub endpoint: &'static str,
     /// The relation.
     pub relation: RelationId,
+    /// Whose databag.
+    pub side: Side,
     /// An empty value removes its key.
     pub changes: Databag,
 }
@@ -113,6 +120,8 @@ pub enum Seen {
         /// Whether there is none left, so that alerts would be taken and lost.
         nothing_left: bool,
     },
+    /// It answers, and not through the way in from outside; why.
+    NoWayIn(String),
 }
 
 /// The place of the one output that an operator does not write.
@@ -165,13 +174,17 @@ impl Plan {
 
     /// One status, from what is really there.
     pub fn status(&self, seen: &Seen) -> Status {
+        let blocked = |text| Some(Status::Blocked(text));
         let service = match seen {
             Seen::Nothing | Seen::Serving | Seen::Stopped => None,
-            Seen::Down(words) => Some(Status::Blocked(format!("{SERVICE} does not stay up: {words}"))),
-            Seen::NotServing(words) => Some(Status::Blocked(format!("{SERVICE} runs, but does not answer: {words}"))),
+            Seen::Down(words) => blocked(format!("{SERVICE} does not stay up: {words}")),
+            Seen::NotServing(words) => blocked(format!("{SERVICE} runs, but does not answer: {words}")),
             Seen::NotTrusted(words) => {
-                let text = format!("{CERTIFICATES}: {SERVICE} answers, but would not be believed: {words}");
-                Some(Status::Blocked(text))
+                blocked(format!("{CERTIFICATES}: {SERVICE} answers, but would not be believed: {words}"))
+            }
+            // It takes a proxy a while to find its way here.
+            Seen::NoWayIn(words) => {
+                Some(Status::Waiting(format!("{INGRESS}: waiting until Falcosidekick answers through it: {words}")))
             }
             Seen::Without { dropped, nothing_left: _ } => Status::worst(dropped.iter().map(Dropped::status)),
         };

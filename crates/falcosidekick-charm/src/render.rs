@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::fields::{Fields, MODEL_FIELD};
 use crate::listener::{HEALTH, Listener, METRICS};
-use crate::names::{CERTIFICATE_FILE, CHECK, KEY_FILE, SERVICE};
+use crate::names::{AUTHORITIES_FILE, CERTIFICATE_FILE, CHECK, KEY_FILE, SERVICE};
 use crate::outputs::render::Sections;
 
 /// Tells which configuration the process runs with. Falcosidekick reads its configuration once.
@@ -31,12 +31,19 @@ struct Configuration<'a> {
     listenport: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     tlsserver: Option<TlsServer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tlsclient: Option<TlsClient>,
     customfields: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     templatedfields: &'a BTreeMap<String, String>,
     customtags: String,
     #[serde(flatten)]
     sections: &'a Sections,
+}
+
+#[derive(Serialize)]
+struct TlsClient {
+    cacertfile: String,
 }
 
 #[derive(Serialize)]
@@ -48,13 +55,15 @@ struct TlsServer {
     notlspaths: [&'static str; 2],
 }
 
-/// The configuration file. `root` stands before the paths of other files: nothing on a unit.
+/// The configuration file. `root` stands before the paths of other files: nothing on a unit. `has_authorities`: whether
+/// there is a file of those whom only we believe.
 pub fn configuration(
     listener: Listener,
     topology: &Topology,
     fields: &Fields,
     sections: &Sections,
     root: &str,
+    has_authorities: bool,
 ) -> String {
     let tlsserver = listener.beside_tls.map(|notlsport| TlsServer {
         deploy: true,
@@ -68,6 +77,7 @@ pub fn configuration(
         listenaddress: "", // all addresses, of both kinds
         listenport: listener.port,
         tlsserver,
+        tlsclient: has_authorities.then(|| TlsClient { cacertfile: format!("{root}{AUTHORITIES_FILE}") }),
         customfields: own.chain([(MODEL_FIELD, topology.model.as_str())]).collect(),
         templatedfields: &fields.templated,
         customtags: fields.tags.join(","), // it takes a text with commas for a list, and an empty one for none
@@ -154,12 +164,12 @@ mod tests {
     }
 
     fn configuration(loki: &Url) -> String {
-        configuration_with(listener(), loki, "")
+        configuration_with(listener(), loki, "", false)
     }
 
-    fn configuration_with(listener: Listener, loki: &Url, root: &str) -> String {
+    fn configuration_with(listener: Listener, loki: &Url, root: &str, has_authorities: bool) -> String {
         let sections = Outputs::default().sections(Some(loki));
-        super::configuration(listener, &topology(), &Fields::default(), &sections, root)
+        super::configuration(listener, &topology(), &Fields::default(), &sections, root, has_authorities)
     }
 
     fn layer(command: &str, configuration: &str) -> Layer {
@@ -223,12 +233,13 @@ mod tests {
     #[test]
     fn with_tls_the_check_asks_where_health_is_and_the_ping_stays_where_alerts_go() {
         let tls = Listener::tls("2801".parse().unwrap(), "2810".parse().unwrap());
-        let written = configuration_with(tls, &loki("https://h/"), "/root");
+        let written = configuration_with(tls, &loki("https://h/"), "/root", true);
         let read: serde_yaml::Value = serde_yaml::from_str(&written).unwrap();
         let tlsserver = &read["tlsserver"];
         assert_eq!((tlsserver["deploy"].as_bool(), tlsserver["notlsport"].as_u64()), (Some(true), Some(2810)));
         assert_eq!(tlsserver["notlspaths"], serde_yaml::from_str::<serde_yaml::Value>("[/healthz, /metrics]").unwrap());
         assert_eq!(text_of(&read, ["tlsserver", "keyfile"]), "/root/etc/falcosidekick/certs/server/server.key");
+        assert_eq!(text_of(&read, ["tlsclient", "cacertfile"]), "/root/etc/falcosidekick/certs/client/ca.crt");
         let layer = super::layer(tls, command("/f", "/c"), &[], BTreeMap::new());
         assert_eq!(layer.checks[CHECK].http.as_ref().unwrap().url, "http://127.0.0.1:2810/healthz");
         assert_eq!(layer.services[SERVICE].environment[PATHS_VARIABLE], "/healthz,/metrics", "not those of the image");

@@ -149,6 +149,13 @@ pub struct Tls {
     pub status: Option<Status>,
 }
 
+impl Tls {
+    /// Whom others have to trust to believe what is served.
+    pub fn authorities(&self) -> &[Certificate] {
+        self.identity.as_ref().map(|identity| identity.authorities.as_slice()).unwrap_or_default()
+    }
+}
+
 /// The label of the secret with this unit's private key, which the Python charm's has as well.
 pub fn key_label(unit: u32) -> String {
     format!("{SECRETS}-private-key-{unit}-{CERTIFICATES}")

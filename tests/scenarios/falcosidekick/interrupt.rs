@@ -2,6 +2,7 @@
 
 use charm_tests::authority::{Authority, Days};
 use charm_tests::crash::{self, interrupt_everywhere};
+use charm_tests::ingress::{Ingress, Target};
 use charm_tests::juju::{Context, Event, Relation, State};
 use charm_tests::loki::LokiReceiver;
 use charm_tests::ports::free_port;
@@ -12,6 +13,7 @@ use crate::world::{CONTAINER, LOKI, World, context, falco_relation, loki_relatio
 const REQUESTS: &str = "certificate_signing_requests";
 
 const CERTIFICATES: u32 = 3;
+const INGRESS: u32 = 4;
 
 impl crash::World for World {
     fn context(&self) -> Context {
@@ -146,6 +148,22 @@ fn a_killed_arrival_of_a_certificate_is_made_good() {
     let state = signed(ports, &loki, &authority);
     let points = interrupt_everywhere(&Event::relation_changed_by_app(CERTIFICATES), || {
         (fresh(ports[0], &loki).0, state.clone())
+    });
+    assert!(points >= 30, "only {points} points were tried");
+}
+
+#[test]
+fn a_killed_arrival_of_a_way_in_is_made_good() {
+    let (port, loki, authority) = (free_port(), LokiReceiver::start(), Authority::new("edge"));
+    let proxy = Ingress::start(&authority, "/test-model-sidekick", Target { port, tls: None });
+    let published = serde_json::json!({ "url": proxy.url() }).to_string();
+    let points = interrupt_everywhere(&Event::relation_changed_by_app(INGRESS), || {
+        let (world, state) = fresh(port, &loki);
+        let folder = world.path("/etc/ssl/certs");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("ca-certificates.crt"), authority.root()).unwrap();
+        let ingress = Relation::new(INGRESS, "ingress", "traefik").remote_unit(0);
+        (world, state.relation(ingress.remote_app("ingress", published.clone())))
     });
     assert!(points >= 30, "only {points} points were tried");
 }

@@ -105,6 +105,9 @@ fn with_the_certificate_alerts_come_in_over_tls_and_falco_is_told() {
     let authority = Authority::new("test");
     let (world, state) = settled(&authority, FRESH);
     assert_eq!(published(&state), Some(format!("\"https://{ADDRESS}:{}/\"", world.port).as_str()));
+    let ca: String = serde_json::from_str(&state.relation_by_id(FALCO).local_app_data["ca"]).unwrap();
+    assert!(ca.contains(authority.root().trim()));
+    world.deliver_tls(ADDRESS, &ca);
     assert_eq!(state.port_list(), [format!("{}/tcp", world.port)]);
     for path in [CERTIFICATE, KEY] {
         assert_eq!(fs::metadata(world.path(path)).unwrap().permissions().mode() & 0o777, 0o600, "{path}");
@@ -257,6 +260,7 @@ fn with_the_relation_everything_of_it_goes_and_without_leave_for_plain_http_the_
         if allowed {
             assert_eq!(after.unit_status, Status::active(""));
             assert!(published(&after).unwrap().starts_with("\"http://"));
+            assert!(!after.relation_by_id(FALCO).local_app_data.contains_key("ca"));
             world.deliver(world.port);
         } else {
             assert!(after.unit_status.message.starts_with("allow-plain-http: "), "{}", after.unit_status);

@@ -27,12 +27,14 @@ use tempfile::TempDir;
 pub const CONTAINER: &str = "falcosidekick";
 pub const LOKI: u32 = 2;
 pub const FALCO: u32 = 7;
+/// The model that Falcos are in.
+pub const MACHINES: &str = "9b5d2c1e-7f30-4a6b-8c4d-2e1f0a9b8c7d";
 
 /// No hook that changes nothing needs more hook commands than this, whatever is related, and one for each secret that an
 /// option names, nor more requests to Pebble.
-pub const MOST_HOOK_COMMANDS: usize = 22;
+pub const MOST_HOOK_COMMANDS: usize = 24;
 /// The same in a laboratory, with Loki and Falco.
-pub const MOST_IN_A_LABORATORY: usize = 14;
+pub const MOST_IN_A_LABORATORY: usize = 16;
 pub const MOST_REQUESTS: usize = 6;
 
 /// Hook commands that a hook which has nothing to change must not call.
@@ -145,6 +147,9 @@ impl World {
                 "http-endpoint" => ("falcosidekick_http_endpoint", "provider"),
                 "send-loki-logs" => ("loki_push_api", "requirer"),
                 "certificates" => ("tls-certificates", "requirer"),
+                "ingress" => ("ingress", "requirer"),
+                "receive-ca-cert" => ("certificate_transfer", "requirer"),
+                "send-ca-cert" => ("certificate_transfer", "provider"),
                 _ => continue,
             };
             for (bag, databag) in [("app", &relation.local_app_data), ("unit", &relation.local_unit_data)] {
@@ -217,6 +222,20 @@ impl World {
             let name = ServerName::try_from(name.to_owned()).unwrap();
             let connection = ClientConnection::new(config, name).unwrap();
             self.exchange(StreamOwned::new(connection, self.connect(self.port)), request)
+        })
+    }
+
+    /// The same through a proxy at this URL.
+    #[track_caller]
+    pub fn deliver_through(&self, url: &str, authority: &str) -> Entry {
+        let url: url::Url = url.parse().unwrap();
+        let (host, port) = (url.host_str().unwrap().to_owned(), url.port_or_known_default().unwrap());
+        self.arrives(|request| {
+            let trust = Trust::Only(tls::certificates(authority.as_bytes()));
+            let name = ServerName::try_from(host.clone()).unwrap();
+            let connection = ClientConnection::new(Arc::new(tls::client(trust, None).unwrap()), name).unwrap();
+            let request = request.replacen("POST /", &format!("POST {}", url.path()), 1);
+            self.exchange(StreamOwned::new(connection, self.connect(port)), &request)
         })
     }
 
@@ -294,9 +313,9 @@ pub fn loki_relation(url: &str) -> Relation {
     Relation::new(LOKI, "send-loki-logs", "loki").remote_unit_data(0, "endpoint", endpoint)
 }
 
-/// The relation to a Falco of one unit.
+/// The relation to a Falco of one unit, which is on a machine and so in another model.
 pub fn falco_relation() -> Relation {
-    Relation::new(FALCO, "http-endpoint", "falco").remote_unit(0)
+    Relation::new(FALCO, "http-endpoint", "falco").remote_unit(0).remote_model(MACHINES)
 }
 
 fn alert() -> Value {

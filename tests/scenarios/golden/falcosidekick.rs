@@ -20,6 +20,7 @@ use crate::situations::{Situations, replace_program};
 
 const LOKI: u32 = 2;
 const FALCO: u32 = 7;
+const MACHINES: &str = "9b5d2c1e-7f30-4a6b-8c4d-2e1f0a9b8c7d";
 const LOKI_URL: &str = "https://loki.example/model-loki-0/loki/api/v1/push";
 const DIGEST: &str = "CHARM_CONFIG_DIGEST";
 
@@ -49,7 +50,7 @@ fn published(url: &str) -> Relation {
 }
 
 fn falco() -> Relation {
-    Relation::new(FALCO, "http-endpoint", "falco").remote_unit(0)
+    Relation::new(FALCO, "http-endpoint", "falco").remote_unit(0).remote_model(MACHINES)
 }
 
 fn certificates() -> Relation {
@@ -103,7 +104,7 @@ fn digest(state: &State) -> String {
     let topology = Topology { model: state.model.name.clone(), ..Topology::default() };
     let Sinks { fields, outputs } = Sinks::default();
     let sections = outputs.sections(Some(&LOKI_URL.parse().unwrap()));
-    let configuration = render::configuration(listener, &topology, &fields, &sections, "");
+    let configuration = render::configuration(listener, &topology, &fields, &sections, "", false);
     let files = [render::file(CONFIG_FILE, configuration)];
     let layer = render::layer(listener, render::command(PROGRAM, CONFIG_FILE), &files, BTreeMap::new());
     layer.services[SERVICE].environment[DIGEST].clone()
@@ -134,6 +135,7 @@ fn before_anything_runs(list: &mut Situations, pod: &mut Pod, state: &State) {
     let certified = state.clone().relation(published(LOKI_URL)).relation(certificates());
     add(list, "plain HTTP is not allowed, and certificates is related", pod, &certified);
     with_certificates(list, pod, &certified.relation(falco()));
+    with_an_ingress(list, pod, &state.clone().relation(published(LOKI_URL)).relation(falco()));
     add(list, "plain HTTP is allowed, Loki is missing", pod, &lab(state));
     add(list, "Loki has not published yet", pod, &lab(state).relation(loki()));
     let garbage = loki().remote_unit_data(0, "endpoint", "http://loki:3100/");
@@ -168,6 +170,24 @@ fn with_certificates(list: &mut Situations, pod: &Pod, state: &State) {
     let answers = revoked.relation_by_id_mut(9).remote_app_data.get_mut("certificates").unwrap();
     *answers = answers.replacen('{', "{\"revoked\":true,", 1);
     add(list, "the certificate was revoked", pod, &revoked);
+}
+
+fn with_an_ingress(list: &mut Situations, pod: &Pod, state: &State) {
+    let ingress = |published: &str| {
+        let relation = Relation::new(4, "ingress", "traefik").remote_unit(0).remote_app("ingress", published);
+        state.clone().relation(relation)
+    };
+    add(list, "an ingress is related, and has no way in yet", pod, &ingress("{}"));
+    add(list, "the way in is not encrypted", pod, &ingress(r#"{"url": "http://falco.example/prod-sidekick"}"#));
+    let port = free_port();
+    let url = json!({ "url": format!("https://127.0.0.1:{port}/prod-sidekick") }).to_string();
+    let status = pod.context.run(&Event::config_changed(), &ingress(&url)).success().unit_status;
+    list.add("nobody answers at the way in", status.to_string().replace(&format!(":{port}"), ""));
+    add(list, "the ingress has published what is not JSON", pod, &ingress("https://falco.example"));
+    list.add("the port is one that no ingress takes", {
+        let state = ingress("{}").config("port", 65535);
+        pod.context.run(&Event::config_changed(), &state).success().unit_status
+    });
 }
 
 fn related_to_loki(list: &mut Situations, pod: &Pod, state: &State) {

@@ -16,7 +16,8 @@ use crate::ports::free_port;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Adaptation {
     Resource,
-    PlainHttp,
+    OtherModel,
+    WayIn,
     FreePort,
     Departed,
     Kept,
@@ -28,9 +29,10 @@ pub enum Adaptation {
 
 impl Adaptation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Resource,
-        Self::PlainHttp,
+        Self::OtherModel,
+        Self::WayIn,
         Self::FreePort,
         Self::Departed,
         Self::Kept,
@@ -46,9 +48,11 @@ impl Adaptation {
             Self::Resource => {
                 "a distribution is attached as the resource falco: the Python charm brings Falco with it, ours need not"
             }
-            Self::PlainHttp => {
-                "allow-plain-http is true where ingress is related and certificates is not: the Python charm demands one, \
-                 and ours does not serve ingress yet"
+            Self::OtherModel => {
+                "the Falco on the other side is in another model, as machines cannot be in this one; vectors do not tell"
+            }
+            Self::WayIn => {
+                "a proxy of this machine stands for the way in, under the path of the vector, and is put back"
             }
             Self::FreePort => "ports that a process listens on are free ones, and are put back before the comparison",
             Self::Departed => "the remote units have departed before the last hook of a relation, as Juju has it",
@@ -69,6 +73,9 @@ const FAILING: [&str; 2] = ["workload_fails_to_start", "service_not_active"];
 
 /// Where Falcosidekick serves health and metrics beside TLS unless told otherwise.
 const BESIDE_TLS: u16 = 2810;
+
+/// The model of a Falco.
+const MACHINES: &str = "9b5d2c1e-7f30-4a6b-8c4d-2e1f0a9b8c7d";
 
 /// Where Falco serves its metrics unless told otherwise.
 pub const METRICS_PORT: u16 = 8765;
@@ -144,7 +151,6 @@ impl<'a> Scenario<'a> {
         };
         scenario.find_ports();
         scenario.state = state(vector, metadata, &mut scenario)?;
-        scenario.allow_plain_http(metadata);
         if scenario.vector.relates("certificates") {
             scenario.state.config.insert("metrics-port".into(), scenario.ports.here(BESIDE_TLS).into());
         }
@@ -177,19 +183,6 @@ impl<'a> Scenario<'a> {
         }
         if !self.ports.0.is_empty() {
             self.adapted.insert(Adaptation::FreePort);
-        }
-    }
-
-    fn allow_plain_http(&mut self, metadata: &Metadata) {
-        let is_related = |endpoint: &str| {
-            let ends = self.event.name(|_| endpoint.to_owned()) == format!("{endpoint}-relation-broken")
-                && self.vector.event.relation.as_deref() == Some(endpoint);
-            self.vector.relates(endpoint) && !ends
-        };
-        let is_plain = is_related("ingress") && !is_related("certificates");
-        if metadata.options.contains_key("allow-plain-http") && is_plain {
-            self.state.config.insert("allow-plain-http".into(), true.into());
-            self.adapted.insert(Adaptation::PlainHttp);
         }
     }
 }
@@ -290,6 +283,10 @@ fn state(vector: &Vector, metadata: &Metadata, scenario: &mut Scenario<'_>) -> R
     Ok(state)
 }
 
+fn substrate_of(vector: &Vector) -> Substrate {
+    if vector.input.model.r#type == "kubernetes" { Substrate::Kubernetes } else { Substrate::Machine }
+}
+
 fn with_free_port(option: &str, value: &Value, ports: &Ports) -> Value {
     let port = value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|_| option == "port");
     port.map_or_else(|| value.clone(), |port| ports.here(port).into())
@@ -316,6 +313,10 @@ fn relation(
         return Err(format!("{endpoint} is no relation of kind {kind:?} in this revision"));
     }
     let mut ours = Relation::new(*id, endpoint, remote_app);
+    if substrate_of(vector) == Substrate::Kubernetes && *interface == "falcosidekick_http_endpoint" {
+        ours = ours.remote_model(MACHINES);
+        adapted.insert(Adaptation::OtherModel);
+    }
     ours.remote_app_data = bag(&relation.remote_app_data)?;
     ours.local_app_data = bag(&relation.local_app_data)?;
     ours.local_unit_data = bag(&relation.local_unit_data)?;

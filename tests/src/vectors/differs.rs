@@ -3,7 +3,7 @@
 //! `differs` has one entry for each reason. An entry names its vectors, several at once by the beginning of their names
 //! and `*`, or says of which kind they are (`where`). Those of a kind or with a beginning need not all differ. `ours`
 //! has the right value at each place. In it, `{port}` is the port that the vector has as option, `{address}` the one
-//! under which others reach the unit, and `{app}`, `{unit}`, `{model}` and `{uuid}` are what they are called; what is
+//! under which others reach the unit, `{own}` that of the unit itself, and `{app}`, `{unit}`, `{model}` and `{uuid}` are what they are called; what is
 //! `unchanged` is as it was before the hook.
 //!
 //! `not-run` has the vectors in whose place this revision cannot be put at all. `not-mended` has those that say of
@@ -132,7 +132,9 @@ fn fill_in(text: &str, vector: &Vector) -> String {
     let input = &vector.input;
     let network = input.networks.iter().find(|network| network.binding == "http-endpoint");
     let address = network.and_then(|network| network.ingress.first()).cloned().unwrap_or_default();
+    let own = network.and_then(|network| network.bind.first()).cloned().unwrap_or_else(|| "10.1.0.10".to_owned());
     let values = [
+        ("{own}", own),
         ("{port}", input.config.get("port").map(ToString::to_string).unwrap_or_default()),
         ("{address}", address),
         ("{app}", vector.app.clone()),

@@ -25,8 +25,10 @@ use super::adapt::{Adaptation, Ports, Scenario};
 use super::format::{Container, File, Layer, State};
 use super::places::{self, Seen};
 use super::play::Run;
+use crate::authority::Authority;
+use crate::ingress::{Ingress, Target};
 use crate::juju::event::Kind;
-use crate::juju::{Context, Event};
+use crate::juju::{Context, Event, Outcome};
 use crate::pebble::{Pebble, pebble_binary};
 use crate::ports::free_port;
 use crate::programs;
@@ -45,6 +47,8 @@ struct World {
     // Declared first: services end before the folders they work in go.
     pebble: Option<Pebble>,
     context: Context,
+    /// The way in from outside, and what stands for it in the vector.
+    way_in: Option<(Ingress, Url)>,
     root: TempDir,
 }
 
@@ -53,7 +57,7 @@ pub fn run(mut scenario: Scenario<'_>) -> Result<Run, String> {
     let vector = scenario.vector;
     let world = World::prepare(&mut scenario)?;
     let outcome = world.context.run(&scenario.event, &scenario.state);
-    let mut ours = places::of_outcome(&scenario, &outcome);
+    let mut ours = places::of_outcome(&scenario, &world.put_back(outcome.clone()));
     ours.extend(world.workload(&scenario.ports));
     let mut reports = vec![outcome.report()];
     if outcome.is_success() {
@@ -141,7 +145,8 @@ impl World {
         );
         let context = context.map_err(|error| format!("{error:#}"))?.at_root(root.path()).app(&vector.app);
         let context = context.unit_number(scenario.number).juju(scenario.juju);
-        let mut world = Self { pebble: None, context, root };
+        let mut world = Self { pebble: None, context, way_in: None, root };
+        world.open_way_in(scenario)?;
         match &vector.input.containers[..] {
             [container] if container.name == NAME => world.fill(container, scenario)?,
             others => {
@@ -149,6 +154,36 @@ impl World {
             }
         }
         Ok(world)
+    }
+
+    /// A proxy in the place of the one of the vector, which everybody in this pod believes.
+    fn open_way_in(&mut self, scenario: &mut Scenario<'_>) -> Result<(), String> {
+        let port = scenario.state.config.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        let related = scenario.state.relations.iter_mut().filter(|relation| relation.endpoint == "ingress");
+        for published in related.filter_map(|relation| relation.remote_app_data.get_mut("ingress")) {
+            let parsed: Value = serde_json::from_str(published).unwrap_or_default();
+            let Some(theirs) = parsed["url"].as_str().and_then(|url| Url::parse(url).ok()) else { continue };
+            let authority = Authority::new("edge");
+            let target = Target { port: port.unwrap_or_default(), tls: None };
+            let ingress = Ingress::start(&authority, theirs.path(), target);
+            *published = json!({ "url": ingress.url() }).to_string();
+            write(&self.path("/etc/ssl/certs/ca-certificates.crt"), &authority.root(), 0o644)?;
+            self.way_in = Some((ingress, theirs));
+            scenario.adapted.insert(Adaptation::WayIn);
+        }
+        Ok(())
+    }
+
+    /// A state with the way in of the vector in the place of ours.
+    fn put_back(&self, mut outcome: Outcome) -> Outcome {
+        if let Some((ingress, theirs)) = &self.way_in {
+            for relation in &mut outcome.state.relations {
+                for value in relation.local_app_data.values_mut() {
+                    *value = value.replace(&ingress.url(), theirs.as_str());
+                }
+            }
+        }
+        outcome
     }
 
     /// What the container has in it, and what runs.

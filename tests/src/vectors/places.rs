@@ -150,7 +150,14 @@ pub fn of_outcome(scenario: &Scenario<'_>, outcome: &Outcome) -> Seen {
         for (bag, databag) in [("app", &relation.local_app_data), ("unit", &relation.local_unit_data)] {
             let published = databag.iter().filter(|(key, _)| !JUJU_KEYS.contains(&key.as_str()));
             let understood: BTreeMap<_, _> = published
-                .map(|(key, value)| (key, format::understood(&scenario.ports.text_in_vector(value))))
+                .map(|(key, value)| {
+                    // The port of the Service, which alone stands without a colon.
+                    let port = value.parse().ok().filter(|_| key == "port");
+                    let port = port.map(|port| scenario.ports.in_vector(port).to_string());
+                    let text = port.unwrap_or_else(|| scenario.ports.text_in_vector(value));
+                    // Whom to believe is told by nobody but us.
+                    (key, if key == "ca" { json!("certificates") } else { format::understood(&text) })
+                })
                 .collect();
             seen.insert(place(&relation.endpoint, relation.id, bag), without_content(json!(understood)));
         }

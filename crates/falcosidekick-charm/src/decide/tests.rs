@@ -1,10 +1,13 @@
 mod outputs;
 
 use charm_core::config::RawConfig;
+use charm_core::interfaces::certificate_transfer;
 use charm_core::pebble::Layer;
 use charm_core::topology::Topology;
+use charm_core::x509::Certificate;
 
 use super::*;
+use crate::facts::Received;
 use crate::names::{INGRESS, PROGRAMS};
 use crate::plan::{Dropped, Question, Seen};
 
@@ -40,9 +43,13 @@ fn settled(mut facts: Facts) -> Facts {
     if let Some(layer) = plan.layer {
         container.plan = layer;
     }
-    for Publish { endpoint, relation, changes } in plan.publish {
-        let databags = if endpoint == HTTP_ENDPOINT { &mut facts.told_falcos } else { &mut facts.told_loki };
-        databags.insert(relation, changes);
+    for Publish { endpoint, relation, side, changes } in plan.publish.into_iter().chain(plan.send) {
+        match (endpoint, side, facts.ingress.as_mut()) {
+            (HTTP_ENDPOINT, ..) => drop(facts.told_falcos.insert(relation, changes)),
+            (INGRESS, Side::App, Some(ingress)) => ingress.told_app = Some(changes),
+            (INGRESS, Side::Unit, Some(ingress)) => ingress.told_unit = changes,
+            _ => drop(facts.told_loki.insert(relation, changes)),
+        }
     }
     facts.opened_ports.retain(|port| !plan.close_ports.contains(port));
     facts.opened_ports.extend(plan.open_port.map(|port| format!("{port}/tcp")));
@@ -64,7 +71,7 @@ fn told(relation: &str, databag: &[(&str, &str)]) -> BTreeMap<RelationId, Databa
 
 /// What `http-endpoint` is told in this plan, if anything.
 fn url(plan: &Plan) -> Option<&str> {
-    let publish = plan.publish.iter().find(|publish| publish.endpoint == HTTP_ENDPOINT)?;
+    let publish = plan.publish.iter().chain(&plan.send).find(|publish| publish.endpoint == HTTP_ENDPOINT)?;
     publish.changes.iter().find_map(|(key, value)| (key == "url").then_some(value))
 }
 
@@ -117,7 +124,7 @@ fn a_fresh_container_gets_its_file_its_layer_and_a_replan_before_anybody_is_told
 #[test]
 fn a_unit_that_is_as_it_should_be_is_left_alone() {
     let plan = decide(&settled(fresh())).unwrap();
-    assert_eq!((plan.write, plan.layer, plan.publish), (vec![], None, vec![]));
+    assert_eq!((plan.write, plan.layer, plan.publish, plan.send), (vec![], None, vec![], vec![]));
     assert_eq!((plan.open_port, plan.close_ports, plan.tell_version), (None, vec![], false));
     assert!(matches!(plan.service, ServiceAction::Run(..)), "a replan makes good what an interrupted hook left undone");
 }
@@ -179,16 +186,6 @@ fn plain_http_that_is_not_allowed_stops_the_service_also_while_loki_is_awaited()
 }
 
 #[test]
-fn the_relations_that_this_revision_does_not_serve_are_named() {
-    let facts = Facts { config: RawConfig::default(), unserved: vec![INGRESS], ..settled(fresh()) };
-    assert!(stops(&facts).contains("cannot serve ingress yet"));
-
-    let plan = decide(&Facts { unserved: vec![INGRESS], ..fresh() }).unwrap();
-    let Status::Active(remark) = plan.status(&Seen::Serving) else { panic!() };
-    assert!(remark.contains("plain HTTP") && remark.contains("ingress"), "{remark}");
-}
-
-#[test]
 fn all_that_is_missing_is_told_at_once() {
     let text = stops(&Facts { config: RawConfig::default(), loki: None, ..fresh() });
     assert!(text.contains("allow-plain-http: ") && text.contains("; send-loki-logs: "), "{text}");
@@ -240,7 +237,7 @@ fn every_falco_is_told_and_only_those_that_do_not_know_yet() {
     let mut facts = settled(fresh());
     facts.told_falcos.extend(told("9", &[]));
     let plan = decide(&facts).unwrap();
-    assert_eq!(plan.publish.iter().map(|publish| publish.relation).collect::<Vec<_>>(), ["9".parse().unwrap()]);
+    assert_eq!(plan.send.iter().map(|publish| publish.relation).collect::<Vec<_>>(), ["9".parse().unwrap()]);
 }
 
 #[test]
@@ -248,13 +245,13 @@ fn a_unit_that_is_not_the_leader_opens_its_port_and_publishes_nothing() {
     let nothing = BTreeMap::new;
     let facts = Facts { told_loki: nothing(), told_falcos: nothing(), addresses: Vec::new(), ..fresh() };
     let plan = decide(&facts).unwrap();
-    assert_eq!((plan.publish.len(), plan.open_port), (0, Some(2801)));
+    assert_eq!((plan.publish.len() + plan.send.len(), plan.open_port), (0, Some(2801)));
     assert_eq!(plan.status(&Seen::Serving), Status::active());
 }
 
 #[test]
 fn a_service_that_fails_is_worse_than_any_remark() {
-    let plan = decide(&Facts { unserved: vec![INGRESS], addresses: Vec::new(), ..fresh() }).unwrap();
+    let plan = decide(&Facts { addresses: Vec::new(), ..fresh() }).unwrap();
     for (seen, text) in [
         (Seen::Down("bind".into()), "falcosidekick does not stay up: bind"),
         (Seen::NotServing("refused".into()), "falcosidekick runs, but does not answer: refused"),
@@ -262,6 +259,7 @@ fn a_service_that_fails_is_worse_than_any_remark() {
             without(&plan, "Loki - Bad Endpoint"),
             "send-loki-logs: Falcosidekick dropped the Loki output: Loki - Bad Endpoint",
         ),
+        (Seen::NotTrusted("x".into()), "certificates: falcosidekick answers, but would not be believed: x"),
     ] {
         assert_eq!(blocked(plan.status(&seen)), text);
     }
@@ -298,7 +296,8 @@ fn with_a_certificate_alerts_come_in_over_tls_without_leave_for_plain_http() {
 #[test]
 fn a_unit_with_a_certificate_that_is_as_it_should_be_is_left_alone() {
     let plan = decide(&certified()).unwrap();
-    assert_eq!((plan.write, plan.layer, plan.publish, plan.remove), (vec![], None, vec![], vec![]));
+    assert_eq!((plan.write, plan.layer, plan.publish, plan.send), (vec![], None, vec![], vec![]));
+    assert_eq!(plan.remove, Vec::<&str>::new());
     assert_eq!(plan.certificate, tls::Steps::default());
 }
 
@@ -364,4 +363,169 @@ fn a_plan_is_shown_without_the_key() {
     let facts = Facts { container: fresh().container, ..certified() };
     let shown = serde_yaml::to_string(&decide(&facts).unwrap()).unwrap();
     assert!(shown.contains(KEY_FILE) && !shown.contains("BEGIN"), "{shown}");
+}
+
+/// What `http-endpoint` is told of whom to believe, if anything.
+fn ca(plan: &Plan) -> Option<&str> {
+    plan.send.iter().find_map(|publish| publish.changes.iter().find(|(key, _)| *key == "ca").map(|(_, value)| value))
+}
+
+fn ingress(published: &str) -> Ingress {
+    let databag = [("ingress", published)].into_iter().collect();
+    Ingress {
+        relation: "4".parse().unwrap(),
+        app: "traefik".parse().unwrap(),
+        published: ingress::Provider::read(&databag),
+        told_app: Some(Databag::default()),
+        told_unit: Databag::default(),
+    }
+}
+
+const WAY_IN: &str = r#"{"url": "https://falco.example/prod-sidekick"}"#;
+
+/// A unit behind an ingress that has a way in.
+fn behind_ingress() -> Facts {
+    let own_address = "10.1.0.7".parse().ok();
+    Facts { ingress: Some(ingress(WAY_IN)), config: options(&[]), own_address, ..fresh() }
+}
+
+#[test]
+fn with_a_certificate_falcos_are_told_whom_to_believe_and_without_no_more() {
+    let facts = Facts { told_falcos: told("7", &[]), ..certified() };
+    let plan = decide(&facts).unwrap();
+    assert!(ca(&plan).unwrap().starts_with("\"-----BEGIN CERTIFICATE-----\\n"));
+    let without = Facts { authority: None, config: options(&[("allow-plain-http", "true")]), ..certified() };
+    assert_eq!(ca(&decide(&without).unwrap()), Some(""));
+}
+
+#[test]
+fn callers_in_the_same_model_are_told_the_name_of_the_service_and_others_its_address() {
+    let mut facts = Facts { addresses: vec!["10.152.183.7".into()], ..certified() };
+    facts.told_falcos.extend(told("9", &[]));
+    facts.near.insert("9".parse().unwrap());
+    // The certificate is for the address and the short name only: it stays until it is renewed.
+    let urls = |facts: &Facts| {
+        let send = decide(facts).unwrap().send;
+        send.iter().flat_map(|publish| publish.changes.iter().map(|(_, value)| value.to_owned())).collect::<String>()
+    };
+    assert!(urls(&facts).contains("https://10.152.183.7:2801/"));
+    facts = Facts { authority: None, config: options(&[("allow-plain-http", "true")]), ..facts };
+    assert!(urls(&facts).contains("http://sidekick.prod.svc.cluster.local:2801/"));
+    assert!(urls(&facts).contains("http://10.152.183.7:2801/"));
+}
+
+#[test]
+fn an_ingress_makes_up_for_certificates_and_is_told_what_is_really_served() {
+    let plan = decide(&behind_ingress()).unwrap();
+    assert!(matches!(plan.service, ServiceAction::Run(_, Question::Plain)));
+    assert_eq!(plan.open_port, Some(2801), "the proxy comes in through the Service");
+    let told: BTreeMap<&str, &str> = plan
+        .publish
+        .iter()
+        .filter(|publish| publish.endpoint == INGRESS)
+        .flat_map(|publish| publish.changes.iter())
+        .collect();
+    assert_eq!(told["scheme"], "\"http\"");
+    assert_eq!(told["host"], "\"sidekick.prod.svc.cluster.local\"");
+    assert_eq!((told["ip"], told["port"], told["model"]), ("\"10.1.0.7\"", "2801", "\"prod\""));
+    assert_eq!(told["healthcheck_params"], r#"{"path":"/ping"}"#);
+
+    let both = Facts { ingress: Some(ingress(WAY_IN)), ..certified() };
+    let plan = decide(&both).unwrap();
+    let scheme = plan.publish.iter().flat_map(|publish| publish.changes.iter()).find(|(key, _)| *key == "scheme");
+    assert_eq!(scheme, Some(("scheme", "\"https\"")));
+    assert!(plan.certificate.ask.is_some(), "a proxy that passes TLS on needs its own name in the certificate");
+}
+
+#[test]
+fn falcos_are_sent_through_the_ingress_once_it_answers() {
+    let plan = decide(&behind_ingress()).unwrap();
+    assert_eq!(url(&plan), Some("\"https://falco.example/prod-sidekick\""));
+    assert_eq!(plan.way_in.as_ref().unwrap().ping.as_str(), "https://falco.example/prod-sidekick/ping");
+    assert!(plan.publish.iter().all(|publish| publish.endpoint != HTTP_ENDPOINT), "not before");
+    let waiting = Status::Waiting("ingress: waiting until Falcosidekick answers through it: x".into());
+    assert_eq!(plan.status(&Seen::NoWayIn("x".into())), waiting);
+}
+
+#[test]
+fn until_there_is_a_way_in_the_last_url_stays_and_garbage_blocks() {
+    for (published, text) in [
+        ("", "waiting: ingress: waiting for traefik to publish the URL of its way in"),
+        ("garbage", "blocked: ingress: traefik published ingress \"garbage\": it is not a JSON object with a url"),
+    ] {
+        let plan = decide(&Facts { ingress: Some(ingress(published)), ..settled(behind_ingress()) }).unwrap();
+        assert!(plan.send.is_empty() && plan.way_in.is_none());
+        assert_eq!(plan.status(&Seen::Serving).to_string(), text);
+    }
+}
+
+#[test]
+fn a_way_in_without_tls_is_for_laboratories() {
+    let facts = Facts { ingress: Some(ingress(r#"{"url": "http://falco.example/"}"#)), ..behind_ingress() };
+    let plan = decide(&facts).unwrap();
+    let text = plan.status(&Seen::Serving).to_string();
+    assert!(text.starts_with("blocked: ingress: traefik published http://falco.example, where"), "{text}");
+    assert!(plan.send.is_empty());
+    let lab = Facts { config: options(&[("allow-plain-http", "true")]), ..facts };
+    assert_eq!(url(&decide(&lab).unwrap()), Some("\"http://falco.example/\""));
+}
+
+#[test]
+fn a_port_that_no_ingress_takes_blocks_and_nothing_is_touched() {
+    let facts = Facts { config: options(&[("port", "65535")]), ..settled(behind_ingress()) };
+    assert_eq!(blocked(leaves(&facts)), "port: 65535 is none that ingress can lead to (1-65534)");
+}
+
+#[test]
+fn a_unit_behind_an_ingress_that_is_as_it_should_be_is_left_alone() {
+    let plan = decide(&settled(behind_ingress())).unwrap();
+    assert_eq!((plan.write, plan.layer, plan.publish, plan.send), (vec![], None, vec![], vec![]));
+    assert!(plan.way_in.is_some(), "it is asked in each hook");
+}
+
+/// Somebody who tells whom to believe.
+fn received(value: &str) -> Received {
+    let databag = [("certificates", value)].into_iter().collect();
+    Received {
+        relation: "11".parse().unwrap(),
+        app: "ca".parse().unwrap(),
+        published: certificate_transfer::Provider::read(&databag),
+        told: None,
+    }
+}
+
+#[test]
+fn whom_others_tell_us_to_believe_is_one_file_that_the_process_is_started_with() {
+    let identity =
+        tls::decide(certified().authority.as_ref().unwrap(), &tls::Names::default(), 0, None, 0).identity.unwrap();
+    let texts: Vec<String> = identity.authorities.iter().map(Certificate::pem).collect();
+    let told = serde_json::to_string(&texts).unwrap();
+    let facts = Facts { received: vec![received(&told), received(&told)], ..settled(fresh()) };
+    let plan = decide(&facts).unwrap();
+    let file = plan.write.iter().find(|file| file.path == AUTHORITIES_FILE).unwrap();
+    assert_eq!(file.content, texts.concat().into_bytes(), "each once");
+    assert!(plan.layer.is_some());
+
+    let gone = Facts { received: Vec::new(), ..settled(facts) };
+    assert_eq!(decide(&gone).unwrap().remove, [AUTHORITIES_FILE]);
+}
+
+#[test]
+fn garbage_in_whom_to_believe_blocks_and_the_rest_goes_on() {
+    let facts = Facts { received: vec![received("garbage")], ..settled(fresh()) };
+    let plan = decide(&facts).unwrap();
+    let text = plan.status(&Seen::Serving).to_string();
+    assert!(text.starts_with("blocked: receive-ca-cert: ca published certificates \"garbage\": "), "{text}");
+    assert!(plan.write.is_empty() && matches!(plan.service, ServiceAction::Run(..)));
+}
+
+#[test]
+fn who_asks_is_told_whom_to_believe_only_while_there_is_a_certificate() {
+    let asked = told("12", &[]);
+    let plan = decide(&Facts { told_authorities: asked.clone(), ..certified() }).unwrap();
+    assert!(plan.publish.iter().any(|publish| publish.endpoint == "send-ca-cert"));
+    let stale = told("12", &[("certificates", "[]"), ("version", "1")]);
+    let plan = decide(&Facts { told_authorities: stale, ..fresh() }).unwrap();
+    let publish = plan.publish.iter().find(|publish| publish.endpoint == "send-ca-cert").unwrap();
+    assert!(publish.changes.iter().all(|(_, value)| value.is_empty()));
 }

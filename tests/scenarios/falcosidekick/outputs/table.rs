@@ -105,7 +105,7 @@ impl Running {
         let sinks = Sinks { outputs, ..Sinks::default() };
         let sections = sinks.outputs.sections(None);
         let listener = Listener::plain(free_port().to_string().parse().unwrap());
-        let configuration = render::configuration(listener, &Topology::default(), &sinks.fields, &sections, "");
+        let configuration = render::configuration(listener, &Topology::default(), &sinks.fields, &sections, "", false);
         let folder = tempfile::Builder::new().prefix("output-").tempdir().unwrap();
         let path = folder.path().join("falcosidekick.yaml");
         fs::write(&path, configuration).unwrap();

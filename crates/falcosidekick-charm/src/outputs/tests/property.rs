@@ -68,7 +68,7 @@ proptest! {
         let fields = Fields { custom: custom.clone(), tags: tags.clone(), ..Fields::default() };
         let sections = outputs.sections(None);
         let listener = Listener::plain("2801".parse().unwrap());
-        let written = service::configuration(listener, &Topology::default(), &fields, &sections, "");
+        let written = service::configuration(listener, &Topology::default(), &fields, &sections, "", false);
         let read: serde_json::Value = serde_yaml::from_str(&written).unwrap();
         prop_assert_eq!(&read["webhook"]["customheaders"], &asked["webhook"]["customheaders"]);
         prop_assert_eq!(&read["webhook"]["address"], &asked["webhook"]["address"]);
@@ -93,7 +93,7 @@ proptest! {
         let outputs = parse(&[(OUTPUTS, text), (OUTPUTS_SECRET, "secret:one")], &secrets).unwrap();
         let sections = outputs.sections(None);
         let listener = Listener::plain("2801".parse().unwrap());
-        let written = service::configuration(listener, &Topology::default(), &Fields::default(), &sections, "");
+        let written = service::configuration(listener, &Topology::default(), &Fields::default(), &sections, "", false);
         prop_assert!(written.contains(&token));
         let mut environment = outputs.environment("");
         environment.extend(hidden_variables(&sections));

@@ -1,0 +1,54 @@
+//! Whom this application believes, and whom others have to believe to believe it. Pure.
+
+use charm_core::Status;
+use charm_core::interfaces::RelationData;
+use charm_core::interfaces::certificate_transfer::{self, Provider};
+use charm_core::relation;
+use charm_core::relation::Side;
+use charm_core::x509::Certificate;
+
+use crate::facts::{Facts, Received};
+use crate::names::{RECEIVE_CA_CERT, SEND_CA_CERT};
+use crate::plan::Publish;
+
+/// Everybody whom we were told to believe, each once. One relation that cannot be used takes nothing from the others.
+pub fn received(facts: &Facts) -> Vec<Certificate> {
+    let mut all = Vec::new();
+    for Received { published, .. } in &facts.received {
+        for certificate in published.iter().flatten().flat_map(|provider| &provider.certificates) {
+            if !all.contains(certificate) {
+                all.push(certificate.clone());
+            }
+        }
+    }
+    all
+}
+
+/// What is wrong with what we were told.
+pub fn problems(facts: &Facts) -> impl Iterator<Item = Status> {
+    facts.received.iter().filter_map(|Received { app, published, .. }| match published {
+        Err(error) => Some(Status::Blocked(format!("{RECEIVE_CA_CERT}: {app} {error}"))),
+        Ok(Some(Provider { unusable, .. })) if *unusable > 0 => Some(Status::Blocked(format!(
+            "{RECEIVE_CA_CERT}: {app} published certificates of which {unusable} cannot be read; the others are used"
+        ))),
+        Ok(_) => None,
+    })
+}
+
+/// What those who ask whom to believe are told, and those who tell us.
+pub fn publications(facts: &Facts, authorities: &[Certificate]) -> Vec<Publish> {
+    let provider = Provider { certificates: authorities.to_vec(), unusable: 0 };
+    let send = facts.told_authorities.iter().map(|(relation, told)| (SEND_CA_CERT, *relation, told, provider.write()));
+    let receive = facts.received.iter().filter_map(|received| {
+        Some((RECEIVE_CA_CERT, received.relation, received.told.as_ref()?, certificate_transfer::requirer()))
+    });
+    send.chain(receive)
+        .map(|(endpoint, relation, told, wanted)| Publish {
+            endpoint,
+            relation,
+            side: Side::App,
+            changes: relation::difference(told, &wanted),
+        })
+        .filter(|publish| publish.changes.iter().next().is_some())
+        .collect()
+}
