@@ -114,7 +114,8 @@ fn falcosidekick_keeps_its_names() {
             ("templated-fields", "string", None),
         ]
     );
-    assert_eq!(charm.actions.keys().collect::<Vec<_>>(), ["check-tls", "get-ca", "restart"]);
+    let actions = ["check-tls", "get-ca", "list-outputs", "restart", "show-config", "test-alert"];
+    assert_eq!(charm.actions.keys().collect::<Vec<_>>(), actions);
     assert_eq!(charm.resources.keys().collect::<Vec<_>>(), ["falcosidekick-image"]);
     assert_eq!(charm.containers.keys().collect::<Vec<_>>(), ["falcosidekick"]);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// A server on the same machine that needs longer is not healthy, and a hook may not wait for it.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// More than any answer the charms look at.
-const LARGEST: usize = 4 * 1024 * 1024;
+/// More than any answer the charms look at. One of this length was cut.
+pub const LARGEST: usize = 4 * 1024 * 1024;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +19,29 @@ pub struct Answer {
 
 /// Asks once. No answer in time, or none at all, is `Err` with the reason.
 pub async fn get(url: &str) -> Result<Answer, reqwest::Error> {
+    answer(client()?.get(url)).await
+}
+
+/// Sends a JSON text once, as [`get`] asks.
+pub async fn post_json(url: &str, json: String) -> Result<Answer, reqwest::Error> {
+    answer(client()?.post(url).header(reqwest::header::CONTENT_TYPE, "application/json").body(json)).await
+}
+
+/// Where a server sends whoever comes with something to leave, and would have them come without it: the `Location` of a
+/// redirect 301, 302 or 303. Asked with OPTIONS, which changes nothing there.
+pub async fn redirect_of(url: &str) -> Result<Option<String>, reqwest::Error> {
+    let answer = client()?.request(reqwest::Method::OPTIONS, url).send().await?;
+    let location = answer.headers().get(reqwest::header::LOCATION).and_then(|place| place.to_str().ok());
+    Ok(location.filter(|_| matches!(answer.status().as_u16(), 301..=303)).map(str::to_owned))
+}
+
+fn client() -> Result<reqwest::Client, reqwest::Error> {
     // Proxies are for servers far away, and a redirect would be an answer of somebody else.
-    let client =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(LIMIT).build()?;
-    let mut response = client.get(url).send().await?;
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(LIMIT).build()
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
+    let mut response = request.send().await?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

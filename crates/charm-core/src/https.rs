@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::Method;
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -62,13 +63,28 @@ impl Trust {
 
 /// Asks an https URL once. `at`: where the server is, if it is not to be looked up.
 pub async fn get(url: &Url, at: Option<SocketAddr>, trust: &Trust) -> Result<Answer, Error> {
-    match tokio::time::timeout(LIMIT, ask(url, at, trust)).await {
+    send(Method::GET, url, at, trust, String::new()).await
+}
+
+/// Sends a JSON text to an https URL once, as [`get`] asks.
+pub async fn post_json(url: &Url, at: Option<SocketAddr>, trust: &Trust, json: String) -> Result<Answer, Error> {
+    send(Method::POST, url, at, trust, json).await
+}
+
+async fn send(method: Method, url: &Url, at: Option<SocketAddr>, trust: &Trust, json: String) -> Result<Answer, Error> {
+    match tokio::time::timeout(LIMIT, ask(method, url, at, trust, json)).await {
         Ok(result) => result,
         Err(_) => Err(Error::NoAnswer(format!("no answer within {} s", LIMIT.as_secs()))),
     }
 }
 
-async fn ask(url: &Url, at: Option<SocketAddr>, Trust(roots): &Trust) -> Result<Answer, Error> {
+async fn ask(
+    method: Method,
+    url: &Url,
+    at: Option<SocketAddr>,
+    Trust(roots): &Trust,
+    json: String,
+) -> Result<Answer, Error> {
     let host = url.host_str().and_then(Name::of_host).ok_or_else(|| no_answer("it has no host"))?;
     let name = match &host {
         Name::Dns(name) => ServerName::try_from(name.clone()).map_err(no_answer)?,
@@ -86,10 +102,14 @@ async fn ask(url: &Url, at: Option<SocketAddr>, Trust(roots): &Trust) -> Result<
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
     let target = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-    let request = hyper::Request::get(target)
+    let mut request = hyper::Request::builder().method(method).uri(target);
+    if !json.is_empty() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let request = request
         .header(HOST, &url[url::Position::BeforeHost..url::Position::AfterPort])
         .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(Bytes::from(json)))
         .map_err(no_answer)?;
     // The connection has to be driven while the answer is awaited, and ends with it.
     let _driver = Driver(tokio::spawn(connection));

@@ -1,5 +1,8 @@
 //! One function for each action. An error is the text with which the action fails.
 
+mod show;
+mod test_alert;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
@@ -20,10 +23,17 @@ pub async fn run(hook: &Hook, name: &str) -> Result<()> {
     let results = match name {
         "check-tls" => check_tls(&facts::gather(hook).await?).await?,
         "get-ca" => get_ca(&facts::gather(hook).await?)?,
+        "list-outputs" => return set(&show::outputs(hook).await?),
         "restart" => restart(hook).await?,
+        "show-config" => return set(&show::config(hook).await?),
+        "test-alert" => return test_alert::run(hook).await,
         _ => bail!("this charm has no action {name}"),
     };
-    juju::action_set(&results.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    set(&results.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn set(results: &BTreeMap<String, String>) -> Result<()> {
+    juju::action_set(results)
 }
 
 type Results = BTreeMap<&'static str, String>;

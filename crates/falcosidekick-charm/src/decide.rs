@@ -1,7 +1,7 @@
 //! What to do about the facts. Pure: no clock, no disk, no Juju, no Pebble.
 
 mod reach;
-mod sinks;
+pub mod sinks;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::facts::{Container, Facts, Ingress, Unusable};
 use crate::listener::{Listener, PING};
 use crate::names::{
     AUTHORITIES_FILE, CERTIFICATE_FILE, CERTIFICATES, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, INGRESS, KEY_FILE,
-    PROGRAMS, SEND_LOKI_LOGS,
+    PROGRAMS, SEND_LOKI_LOGS, SHADOWS,
 };
 use crate::outputs::{OUTPUTS, Surroundings};
 use crate::plan::{Plan, Publish, ServiceAction};
@@ -46,7 +46,7 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
 }
 
 /// All options. Every problem of all of them is told at once.
-fn options(facts: &Facts) -> Result<(Config, Sinks), Status> {
+pub fn options(facts: &Facts) -> Result<(Config, Sinks), Status> {
     let around = Surroundings {
         app: &facts.topology.application,
         loki_is_related: facts.loki.is_some(),
@@ -175,6 +175,11 @@ fn run(
         let places = PROGRAMS.join(", ");
         Status::Blocked(format!("falcosidekick-image: no Falcosidekick found in the image (looked at {places})"))
     })?;
+    if let Some(shadow) = SHADOWS.iter().find(|path| container.files.contains_key(**path)) {
+        return Err(Status::Blocked(format!(
+            "falcosidekick-image: {shadow} is in the image, and Falcosidekick would read it in the place of its configuration"
+        )));
+    }
     let believed = trust::received(facts);
     let sections = sinks.outputs.sections(loki.map(|loki| &loki.url));
     let configuration = render::configuration(
@@ -219,6 +224,7 @@ fn run(
         service: ServiceAction::Run(listener, question(listener, identity, address.hosts)),
         outputs: expected(container, sinks, loki.is_some()),
         secrets: Redacted::new(sinks.outputs.secret_texts()),
+        targets: Redacted::new(sinks.outputs.targets(loki.map(|loki| &loki.url))),
         remove,
         publish: publications(facts, listener, tls),
         way_in: address.way_in,

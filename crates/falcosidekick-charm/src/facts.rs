@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::log::{ALL_LINES, Log};
 use crate::names::{
-    CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE,
+    CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE, SHADOWS,
 };
 use crate::outputs::secrets::{self, Secrets};
 use crate::outputs::{Server, Surroundings, table};
@@ -121,7 +121,7 @@ pub struct Unusable(pub UnitName, pub DatabagError);
 pub struct Container {
     /// All layers combined.
     pub plan: Layer,
-    /// What our files hold, those that are there.
+    /// What our files hold, and those that would be read in their place; those that are there.
     pub files: BTreeMap<String, Digest>,
     /// Where the program stands, as a command has to name it; `None` when it is in none of the usual places.
     pub program: Option<String>,
@@ -193,7 +193,8 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     })
 }
 
-fn now() -> i64 {
+/// The time, in seconds since 1970.
+pub fn now() -> i64 {
     #[expect(clippy::disallowed_methods, reason = "the one place where the time becomes a fact")]
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
@@ -241,7 +242,7 @@ fn published(relations: &[RemoteUnits]) -> Option<Result<Option<loki_push_api::P
 
 async fn container(pebble: &pebble::Client, late: &BTreeMap<&'static str, Server>) -> pebble::Result<Container> {
     let plan = pebble.plan().await?;
-    let files = pebble.read_files(&FILES).await?;
+    let files = pebble.read_files(&[FILES.as_slice(), &SHADOWS].concat()).await?;
     let log = if late.is_empty() || !plan.services.contains_key(SERVICE) {
         Vec::new()
     } else {

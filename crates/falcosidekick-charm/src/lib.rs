@@ -10,6 +10,7 @@ pub mod config;
 pub mod decide;
 pub mod facts;
 pub mod fields;
+pub mod health;
 pub mod listener;
 pub mod log;
 pub mod names;
@@ -46,5 +47,6 @@ async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
         return charm_core::run::print_plan(&plan).map(|()| None);
     }
     let seen = apply::apply(hook, &plan).await?; // changes what differs, then looks again
-    Ok(Some(plan.status(&seen)))
+    let health = health::look(hook, &plan, &seen).await?; // what has become of alerts since the last hook
+    Ok(Some(health.status(plan.status(&seen))))
 }

@@ -52,6 +52,11 @@ impl Listener {
         format!("http://127.0.0.1:{}{HEALTH}", self.metrics_port())
     }
 
+    /// Where it asks for what Falcosidekick counts.
+    pub fn metrics_url(&self) -> String {
+        format!("http://127.0.0.1:{}{METRICS}", self.metrics_port())
+    }
+
     /// Where the pod itself asks, in clear text, whether Falcosidekick is there.
     pub fn ping_url(&self) -> Url {
         let url = format!("http://127.0.0.1:{}{PING}", self.port);
@@ -101,6 +106,7 @@ mod tests {
         let (port, metrics) = ("3000".parse().unwrap(), "2810".parse().unwrap());
         let listener = Listener::tls(port, metrics);
         assert_eq!(listener.health_url(), "http://127.0.0.1:2810/healthz");
+        assert_eq!(listener.metrics_url(), "http://127.0.0.1:2810/metrics");
         assert_eq!(listener.url_at("10.1.2.3").unwrap().as_str(), "https://10.1.2.3:3000/");
         assert_eq!(Listener::plain(port).health_url(), "http://127.0.0.1:3000/healthz");
         assert_eq!(Listener::plain(port).metrics_port(), 3000);

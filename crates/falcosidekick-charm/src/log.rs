@@ -50,12 +50,14 @@ impl<'a> Log<'a> {
         if self.is_enabled(output)? {
             return None;
         }
-        // Of several servers of one output, each has a number: `AlertManager_0 - `.
-        let of_output = |words: &&str| {
-            words.split_once(" - ").is_some_and(|(who, _)| who == says || who.starts_with(&format!("{says}_")))
-        };
-        let reason = self.0.iter().filter_map(|line| marked(line, "[ERROR]")).find(of_output);
+        let reason = self.0.iter().find_map(|line| error_of(line, says));
         Some(reason.unwrap_or("it does not say why"))
+    }
+
+    /// The first complaint of an output in some lines, without its name.
+    pub fn first_error(lines: &'a [String], says: &str) -> Option<&'a str> {
+        let words = lines.iter().find_map(|line| error_of(line, says))?;
+        words.split_once(" - ").map(|(_, words)| words)
     }
 
     /// What it said at the end; of a crash, what the crash was.
@@ -83,6 +85,14 @@ pub fn without(words: &str, secrets: &[String]) -> String {
 /// A line without its time and level.
 fn words(line: &str) -> &str {
     line.split_once(" : ").map_or(line, |(_, words)| words).trim()
+}
+
+/// What an error of this output says.
+fn error_of<'a>(line: &'a str, says: &str) -> Option<&'a str> {
+    // Of several servers of one output, each has a number: `AlertManager_0 - `. What sends to OTLP has one name for all.
+    let is_its =
+        |who: &str| who == says || who.starts_with(&format!("{says}_")) || who == "OTLP" && says.starts_with("OTLP ");
+    marked(line, "[ERROR]").filter(|words| words.split_once(" - ").is_some_and(|(who, _)| is_its(who)))
 }
 
 fn info(line: &str) -> Option<&str> {

@@ -30,8 +30,7 @@ pub const RECEIVE_CA_CERT: &str = "receive-ca-cert";
 /// Who is told whom to believe here.
 pub const SEND_CA_CERT: &str = "send-ca-cert";
 
-/// What Falcosidekick reads. In its folder there must be no other file of this name without `.yaml`:
-/// `falcosidekick.json` would win.
+/// What Falcosidekick reads, unless one of [`SHADOWS`] is there.
 pub const CONFIG_FILE: &str = "/etc/falcosidekick/falcosidekick.yaml";
 
 /// The certificate under which alerts are received, and those up to the one who signed it.
@@ -69,3 +68,6 @@ pub const FILES: [&str; 7] = [
     AWS_CONFIG_FILE,
     AZURE_CERTIFICATE_FILE,
 ];
+
+/// Files of the same name that Falcosidekick would read in its place, without a word. An image may hold one.
+pub const SHADOWS: [&str; 2] = ["/etc/falcosidekick/falcosidekick.json", "/etc/falcosidekick/falcosidekick.toml"];

@@ -9,6 +9,7 @@ mod address;
 mod check;
 mod collect;
 mod late;
+mod show;
 mod traps;
 
 pub mod block;
@@ -19,7 +20,7 @@ pub mod table;
 pub mod template;
 pub mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use charm_core::config::{Problem, Problems, RawConfig};
 use charm_core::priority::Priority;
@@ -27,9 +28,10 @@ use charm_core::secret::Redacted;
 
 use self::block::{Block, Key, Kind};
 use self::check::Value;
-use self::collect::Collected;
+use self::collect::{Collected, Given};
 pub use self::late::{Server, note};
 use self::secrets::Secrets;
+pub use self::show::{HIDDEN, Shown, hosts_only};
 use self::traps::Settings;
 
 /// The option with the outputs.
@@ -53,12 +55,17 @@ pub struct Surroundings<'a> {
     pub secrets: &'a Secrets,
 }
 
+/// The path of a block and the name of a key in it.
+type Place = (&'static str, &'static str);
+
 /// The outputs that are wanted, checked. Their texts do not print themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs {
     blocks: BTreeMap<&'static str, BTreeMap<&'static str, Value>>,
     minimum: Option<Priority>,
     plain_secrets: Vec<String>,
+    /// Keys that nobody else should see, and the secrets that each of them comes from.
+    secret_keys: BTreeMap<Place, BTreeSet<String>>,
     hidden: Vec<Redacted<String>>,
 }
 
@@ -76,7 +83,7 @@ impl Outputs {
                 continue;
             };
             match check::value(key, given.raw.clone()) {
-                Ok(value) => outputs.insert(block, key, value, given.is_secret),
+                Ok(value) => outputs.insert(block, key, value, given),
                 Err(text) => {
                     // It is there, and not missing as well.
                     outputs.blocks.entry(block.path).or_default();
@@ -162,13 +169,15 @@ impl Outputs {
         self.hidden.iter().map(|text| text.expose().clone()).collect()
     }
 
-    fn insert(&mut self, block: &'static Block, key: &'static Key, value: Value, is_secret: bool) {
+    fn insert(&mut self, block: &'static Block, key: &'static Key, value: Value, given: &Given) {
+        let Given { raw: _, is_secret, from } = given;
         let is_url = matches!(key.kind, Kind::Url | Kind::BaseUrl | Kind::BaseUrls | Kind::UrlOf(_));
         let has_password = is_url && value.texts().into_iter().any(address::has_password);
-        if !is_secret && (key.secret || has_password) {
+        if !*is_secret && (key.secret || has_password) {
             self.plain_secrets.push(format!("{}.{}", block.path, key.name));
         }
-        if is_secret || key.secret || has_password {
+        if !from.is_empty() || key.secret || has_password {
+            self.secret_keys.insert((block.path, key.name), from.clone());
             let long = value.texts().into_iter().filter(|text| text.len() >= SHORTEST_HIDDEN);
             let forms = long.flat_map(|text| [text.to_owned(), address::percent_encoded(text)]);
             self.hidden.extend(forms.map(Redacted::new));

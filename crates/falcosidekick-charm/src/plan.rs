@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use url::Url;
 
 use crate::address::WayIn;
+use crate::health::redirects::Target;
 use crate::listener::Listener;
 use crate::names::{CERTIFICATES, INGRESS, SEND_LOKI_LOGS, SERVICE};
 use crate::outputs::OUTPUTS;
@@ -35,6 +36,9 @@ pub struct Plan {
     /// Texts that are cut out of what it says.
     #[serde(skip)]
     pub secrets: Redacted<Vec<String>>,
+    /// Where its outputs send alerts.
+    #[serde(skip)]
+    pub targets: Redacted<Vec<Target>>,
     /// Files of the container that the service needs no more once it is as wanted.
     pub remove: Vec<&'static str>,
     /// What is written to databags once the service is as wanted.

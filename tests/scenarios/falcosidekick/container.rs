@@ -151,3 +151,19 @@ fn a_service_of_the_image_that_runs_before_it_may_is_stopped() {
     assert_eq!(state.unit_status, Status::waiting("certificates: waiting for ca to issue the certificate"));
     world.assert_stopped();
 }
+
+#[test]
+fn a_file_that_falcosidekick_would_read_in_the_place_of_its_configuration_blocks() {
+    let (world, state) = World::settled();
+    let process = world.process();
+    let shadow = world.path("/etc/falcosidekick/falcosidekick.json");
+    fs::write(&shadow, "{}").unwrap();
+    let blocked = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(blocked.unit_status.name, "blocked");
+    let text = &blocked.unit_status.message;
+    assert!(text.starts_with("falcosidekick-image: /etc/falcosidekick/falcosidekick.json is in the image"), "{text}");
+    assert_eq!((world.process(), published(&blocked)), (process, published(&state)));
+    world.deliver(world.port);
+    fs::remove_file(&shadow).unwrap();
+    assert_eq!(world.run(&Event::update_status(), &blocked).state, state);
+}

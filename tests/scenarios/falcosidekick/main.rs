@@ -3,9 +3,11 @@
 //! Falcosidekick is a stand-in, unless `FALCOSIDEKICK` names the real program. `FALCOSIDEKICK_DISPATCH` names another
 //! program to be tested in place of the charm.
 
+mod actions;
 mod config;
 mod container;
 mod garbage;
+mod health;
 mod http_endpoint;
 mod ingress;
 mod interrupt;

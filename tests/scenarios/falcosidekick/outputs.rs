@@ -2,9 +2,13 @@
 
 mod table;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -245,4 +249,96 @@ fn hostile_options_block_in_one_line_and_nothing_is_touched() {
         assert!(blocked.unit_status.message.starts_with(&format!("{option}: ")), "{}", blocked.unit_status);
     }
     assert_eq!(world.process(), process);
+}
+
+/// What Falcosidekick finds in its environment.
+fn environment(world: &World) -> BTreeMap<String, String> {
+    let bytes = fs::read(format!("/proc/{}/environ", world.process())).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn proxies_of_the_model_reach_the_process_and_what_is_near_is_reached_without() {
+    let (world, state) = World::settled();
+    assert!(!environment(&world).contains_key("HTTPS_PROXY"));
+    let process = world.process();
+    let proxies = [("HTTP", "http://proxy.example:3128"), ("HTTPS", "http://proxy.example:3129"), ("NO", "10.0.0.0/8")];
+    let behind = world.run_behind(&proxies, &Event::config_changed(), &state).state;
+    assert_eq!(behind.unit_status, Status::active(""));
+    assert_ne!(world.process(), process, "a process keeps the environment that it was started with");
+    let found = environment(&world);
+    assert_eq!(found["HTTP_PROXY"], "http://proxy.example:3128");
+    assert_eq!(found["HTTPS_PROXY"], "http://proxy.example:3129");
+    let near: Vec<&str> = found["NO_PROXY"].split(',').collect();
+    for host in ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local", "10.0.0.0/8"] {
+        assert!(near.contains(&host), "{near:?}");
+    }
+    world.deliver(world.port);
+
+    let process = world.process();
+    let again = world.run_behind(&proxies, &Event::update_status(), &behind).state;
+    assert_eq!((again, world.process()), (behind.clone(), process));
+    let gone = world.run(&Event::config_changed(), &behind).state;
+    assert_eq!(gone.unit_status, Status::active(""));
+    assert!(!environment(&world).contains_key("HTTPS_PROXY"));
+}
+
+#[test]
+fn a_proxy_with_a_password_stays_where_it_is_and_is_remarked() {
+    let (world, state) = World::settled();
+    let proxies = [("HTTPS", "http://user:hunter2@proxy.example:3128")];
+    let outcome = world.run_behind(&proxies, &Event::config_changed(), &state);
+    let status = &outcome.state.unit_status;
+    assert!(
+        status.name == "active" && status.message.starts_with("https-proxy: of the model, not handed on"),
+        "{status}"
+    );
+    assert!(!environment(&world).values().any(|value| value.contains("hunter2")));
+    assert!(!outcome.call_lines().join("\n").contains("hunter2"));
+}
+
+/// Sends whoever comes elsewhere, until it is told not to.
+struct Redirecting {
+    url: String,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Redirecting {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hunter2/", listener.local_addr().unwrap());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_over);
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 65536];
+                let head = if flag.load(Ordering::SeqCst) {
+                    "200 OK".to_owned()
+                } else {
+                    "302 Found\r\nLocation: https://elsewhere.example/hunter2".to_owned()
+                };
+                let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                drop(stream.read(&mut request).and_then(|_| stream.write_all(answer.as_bytes())));
+            }
+        });
+        Self { url, is_over }
+    }
+}
+
+#[test]
+fn an_output_that_sends_elsewhere_loses_alerts_and_is_remarked_until_it_does_no_more() {
+    let (world, state) = World::settled();
+    let server = Redirecting::start();
+    let text = format!("webhook: {{address: '{}'}}", server.url);
+    let state = world.run(&Event::config_changed(), &state.config("outputs", text)).state;
+    let status = &state.unit_status;
+    assert_eq!(status.name, "active");
+    assert!(status.message.starts_with("webhook: http://127.0.0.1:"), "{status}");
+    assert!(status.message.contains("redirects to https://elsewhere.example"), "{status}");
+    assert!(!status.message.contains("hunter2"), "{status}");
+    server.is_over.store(true, Ordering::SeqCst);
+    let state = world.run(&Event::update_status(), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
 }

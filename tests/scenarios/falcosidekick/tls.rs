@@ -1,10 +1,13 @@
 //! Certificates: asked for, served, renewed, taken back, and gone with their relation.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use charm_tests::authority::{self, Authority, Days, requests};
 use charm_tests::juju::{Event, Network, Relation, Secret, State, Status};
+use charm_tests::loki::Answer;
+use charm_tests::ports::free_port;
 use charm_tests::sink::Sink;
 use serde_json::json;
 
@@ -425,4 +428,52 @@ fn alerts_over_tls_reach_other_outputs_too_and_these_stay_when_the_certificate_i
     assert_ne!(read(&world, CERTIFICATE), before);
     world.deliver_tls(ADDRESS, &authority.root());
     wait_for(&sink, 2, &world);
+}
+
+#[test]
+fn the_check_and_the_counters_are_on_the_port_beside_tls_and_a_dead_unit_gets_no_alerts() {
+    let authority = Authority::new("test");
+    let (world, state) = settled(&authority, FRESH);
+    world.check(3);
+    assert!(world.is_ready(), "{}", world.pebble.log());
+    world.loki.answer(Answer::Refuse(500));
+    let (results, failure) = test_alert(&world, &state);
+    assert!(results["loki"].starts_with("failed: "), "{results:?}");
+    assert_eq!(failure, "the alert is not known to have arrived: loki");
+    let failing = world.run(&Event::update_status(), &state).state;
+    assert_eq!(failing.unit_status, Status::active("loki: 1 error, 0 ok"));
+
+    world.loki.answer(Answer::Take);
+    let (results, failure) = test_alert(&world, &failing);
+    assert_eq!((results["loki"].as_str(), failure.as_str()), ("delivered", ""));
+    assert_eq!(world.run(&Event::update_status(), &failing).state.unit_status, Status::active(""));
+
+    world.pebble_command(&["stop", "falcosidekick"]);
+    world.check(3);
+    assert!(!world.is_ready());
+}
+
+#[test]
+fn a_metrics_port_that_is_taken_blocks_in_the_words_of_falcosidekick_until_it_is_free() {
+    let authority = Authority::new("test");
+    let (world, state) = settled(&authority, FRESH);
+    let port = free_port();
+    let other = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let blocked = world.run_once(&Event::config_changed(), &state.clone().config("metrics-port", port)).state;
+    let text = &blocked.unit_status.message;
+    assert!(
+        text.starts_with("falcosidekick does not stay up: ") && text.ends_with("bind: address already in use"),
+        "{text}"
+    );
+    drop(other);
+    let state = world.run(&Event::update_status(), &blocked).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver_tls(ADDRESS, &authority.root());
+}
+
+fn test_alert(world: &World, state: &State) -> (std::collections::BTreeMap<String, String>, String) {
+    let action = world.action("test-alert", state).expect_success().action.unwrap();
+    let text =
+        |(name, value): (&String, &serde_json::Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
+    (action.results.iter().map(text).collect(), action.message)
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -159,6 +159,14 @@ impl World {
         outcome
     }
 
+    /// The same in a model with these proxies.
+    #[track_caller]
+    pub fn run_behind(&self, proxies: &[(&str, &str)], event: &Event, state: &State) -> Outcome {
+        let context = context(self.root.path());
+        let context = proxies.iter().fold(context, |context, (kind, value)| context.proxy(*kind, *value));
+        context.run(event, state).expect_success()
+    }
+
     /// What a hook would do, printed; and what else it did.
     #[track_caller]
     pub fn plan(&self, event: &Event, state: &State) -> Outcome {
@@ -177,7 +185,12 @@ impl World {
 
     /// Runs an action, which the charm need not have.
     pub fn action(&self, name: &str, state: &State) -> Outcome {
-        context(self.root.path()).without_consistency_check().run(&Event::action(name), state)
+        self.action_with(&Event::action(name), state)
+    }
+
+    /// Runs an action with parameters.
+    pub fn action_with(&self, action: &Event, state: &State) -> Outcome {
+        context(self.root.path()).without_consistency_check().run(action, state)
     }
 
     /// Does to Pebble what an operator does in the container.
@@ -186,6 +199,39 @@ impl World {
         let folder = self.path("/var/lib/pebble").join(CONTAINER);
         let status = Command::new(pebble_binary()).args(arguments).env("PEBBLE", folder).status().unwrap();
         assert!(status.success(), "{}", self.pebble.log());
+    }
+
+    /// Has Pebble run the check now, this many times.
+    pub fn check(&self, times: usize) {
+        for _ in 0..times {
+            // It fails with the check.
+            drop(self.pebble_client(&["check", "health", "--refresh"]));
+        }
+    }
+
+    /// Would Kubernetes send anybody to this pod? It asks what this command asks.
+    pub fn is_ready(&self) -> bool {
+        self.pebble_client(&["health", "--level", "ready"]).status.success()
+    }
+
+    fn pebble_client(&self, arguments: &[&str]) -> Output {
+        let folder = self.path("/var/lib/pebble").join(CONTAINER);
+        Command::new(pebble_binary()).args(arguments).env("PEBBLE", folder).output().unwrap()
+    }
+
+    /// Waits until Falcosidekick has counted this: a line of its metrics, up to the blank, and the number.
+    #[track_caller]
+    pub fn counted(&self, port: u16, series: &str, number: u64) {
+        let line = format!("{series} {number}");
+        let begin = Instant::now();
+        loop {
+            let metrics = self.ask(port, "GET /metrics HTTP/1.0\r\n\r\n");
+            if metrics.lines().any(|other| other == line) {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{line} is not in\n{metrics}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Sends a signal to Falcosidekick.

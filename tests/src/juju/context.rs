@@ -110,6 +110,13 @@ impl Context {
         self
     }
 
+    /// Gives the model a proxy: `HTTP`, `HTTPS`, `FTP` or `NO`, and its value.
+    #[must_use]
+    pub fn proxy(mut self, kind: impl Into<String>, value: impl Into<String>) -> Self {
+        self.unit.proxies.insert(kind.into(), value.into());
+        self
+    }
+
     /// Plays another unit than number 0.
     #[must_use]
     pub fn unit_number(mut self, number: u32) -> Self {

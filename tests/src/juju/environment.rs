@@ -64,7 +64,8 @@ fn common(vars: &mut Variables, unit: &Unit, state: &State, places: &Places<'_>)
     vars.set("JUJU_VERSION", unit.juju.agent_version());
     vars.set("JUJU_PRINCIPAL_UNIT", unit.principal.clone().unwrap_or_default());
     for kind in ["HTTP", "HTTPS", "FTP", "NO"] {
-        vars.set(&format!("JUJU_CHARM_{kind}_PROXY"), "");
+        let proxy = unit.proxies.get(kind).cloned().unwrap_or_default();
+        vars.set(&format!("JUJU_CHARM_{kind}_PROXY"), proxy);
     }
     vars.set("PATH", places.path);
     vars.set("LANG", "C.UTF-8");

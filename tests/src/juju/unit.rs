@@ -1,5 +1,7 @@
 //! Which unit of which charm is played, under which Juju.
 
+use std::collections::BTreeMap;
+
 use super::metadata::Metadata;
 use super::version::JujuVersion;
 
@@ -20,6 +22,8 @@ pub struct Unit {
     pub machine: String,
     /// The availability zone; empty if there is none.
     pub availability_zone: String,
+    /// The proxies of the model, by `HTTP`, `HTTPS`, `FTP` and `NO`.
+    pub proxies: BTreeMap<String, String>,
 }
 
 impl Unit {

@@ -10,10 +10,7 @@ use super::block::{Block, Key, Kind};
 use super::check::Raw;
 use super::secrets::{self, Reference};
 use super::yaml::{self, Node, Tree};
-use super::{OUTPUTS, OUTPUTS_SECRET, Surroundings, table};
-
-/// The path of a block and the name of a key in it.
-type Place = (&'static str, &'static str);
+use super::{OUTPUTS, OUTPUTS_SECRET, Place, Surroundings, table};
 
 /// Keys at the top of Falcosidekick's configuration that are no outputs, and what to use instead.
 const ELSEWHERE: [(&str, &str); 7] = [
@@ -45,6 +42,8 @@ pub struct Given {
     pub raw: Raw,
     /// Whether all of it, but for the names in a map, came from secrets.
     pub is_secret: bool,
+    /// The secrets that some of it came from, as the options name them.
+    pub from: BTreeSet<String>,
 }
 
 impl Collected {
@@ -152,8 +151,9 @@ impl Reader<'_, '_> {
         };
         match raw {
             Ok(raw) => {
-                let is_secret = secrets.from_secret > 0 && secrets.plain == 0;
-                drop(self.collected.given.insert((block.path, key.name), Given { raw, is_secret }));
+                let Origin { from, plain } = secrets;
+                let is_secret = !from.is_empty() && plain == 0;
+                drop(self.collected.given.insert((block.path, key.name), Given { raw, is_secret, from }));
             }
             Err(problem) => {
                 self.collected.pending.insert((block.path, key.name));
@@ -170,7 +170,7 @@ impl Reader<'_, '_> {
             origin.plain += 1;
             return Ok(text.to_owned());
         };
-        origin.from_secret += 1;
+        origin.from.insert(text.to_owned());
         let Reference { id, key: name } = reference.map_err(|problem| Some(problem.to_owned()))?;
         match self.around.secrets.get(id) {
             // One of too many, of which is told elsewhere.
@@ -217,20 +217,22 @@ impl Reader<'_, '_> {
         let text = text_of(key, value)?;
         self.collected.named.insert(block.path);
         let place = (block.path, key.name);
+        let from = BTreeSet::from([OUTPUTS_SECRET.to_owned()]);
         match (entry, self.collected.given.get_mut(&place)) {
             (None, None) => {
-                drop(self.collected.given.insert(place, Given { raw: Raw::Text(text), is_secret: true }));
+                drop(self.collected.given.insert(place, Given { raw: Raw::Text(text), is_secret: true, from }));
             }
             (Some(entry), None) => {
                 let raw = Raw::Map(vec![(entry.to_owned(), text)]);
-                drop(self.collected.given.insert(place, Given { raw, is_secret: true }));
+                drop(self.collected.given.insert(place, Given { raw, is_secret: true, from }));
             }
             // Headers differ in capitals only by name.
-            (Some(entry), Some(Given { raw: Raw::Map(entries), .. })) => {
+            (Some(entry), Some(Given { raw: Raw::Map(entries), from: known, .. })) => {
                 if entries.iter().any(|(name, _)| name.eq_ignore_ascii_case(entry)) {
                     return Err("stands in outputs as well");
                 }
                 entries.push((entry.to_owned(), text));
+                known.extend(from);
             }
             (_, Some(_)) => return Err("stands in outputs as well"),
         }
@@ -250,10 +252,12 @@ impl Reader<'_, '_> {
     }
 }
 
-/// How many texts of a value came from where.
+/// Where the texts of a value came from.
 #[derive(Default)]
 struct Origin {
-    from_secret: usize,
+    /// Secrets.
+    from: BTreeSet<String>,
+    /// How many came from none.
     plain: usize,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::enrich::Additions;
@@ -20,6 +21,7 @@ const BUILT_IN: [&str; 7] = ["hostname", "rule", "priority", "priority_raw", "so
 #[derive(Debug)]
 pub struct Metrics {
     extra_labels: Vec<String>,
+    started: Timestamp,
     counters: Mutex<BTreeMap<(&'static str, String), u64>>,
 }
 
@@ -55,7 +57,7 @@ impl Metrics {
                 labels.join(",")
             ));
         }
-        Ok(Self { extra_labels, counters: Mutex::default() })
+        Ok(Self { extra_labels, started: Timestamp::now(), counters: Mutex::default() })
     }
 
     /// Counts a request.
@@ -103,8 +105,8 @@ impl Metrics {
         Ok(())
     }
 
-    /// The text of `/metrics`. Only the counters of Falcosidekick itself: the rest tells about a Go program, which this
-    /// is not.
+    /// The text of `/metrics`. Only the counters of Falcosidekick itself and when it began: the rest tells about a Go
+    /// program, which this is not.
     pub fn text(&self) -> String {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
@@ -117,6 +119,8 @@ impl Metrics {
             }
             let _ = writeln!(text, "{name}{{{labels}}} {count}");
         }
+        let started = self.started.as_duration().as_secs_f64();
+        let _ = writeln!(text, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started}");
         text
     }
 

@@ -100,7 +100,13 @@ proptest! {
         let files: Vec<File> =
             [service::file(CONFIG_FILE, written)].into_iter().chain(outputs.files()).collect();
         let layer = service::layer(listener, "falcosidekick".into(), &files, environment);
+        let open = outputs.without_secrets();
+        let listed = table::outputs().map(|block| format!("{:?}", outputs.shown(block, None)));
+        let configuration = service::configuration(listener, &Topology::default(), &Fields::default(), &open.sections(None), "", false);
         for shown in [
+            configuration,
+            format!("{:?}", open.files().iter().map(|file| file.content.clone()).collect::<Vec<_>>()),
+            listed.collect::<String>(),
             format!("{outputs:?} {secrets:?} {:?}", outputs.files()),
             serde_json::to_string(&layer).unwrap(),
             outputs.remarks().join(""),
@@ -124,8 +130,44 @@ proptest! {
         let value = format!("{MARK}{tail}");
         let secrets = Secrets::from([secret("secret:one", &[(&secrets::spelled(block, key), &value)])]);
         match parse(&[(OUTPUTS_SECRET, "secret:one")], &secrets) {
-            Ok(outputs) => drop(outputs.sections(None)),
+            Ok(outputs) => {
+                let sections = serde_json::to_string(&outputs.without_secrets().sections(None)).unwrap();
+                prop_assert!(!sections.contains(MARK), "{}", sections);
+                let shown = format!("{:?}", outputs.shown(block, None));
+                prop_assert!(!shown.contains(MARK), "{}", shown);
+                drop(outputs.sections(None));
+            }
             Err(problem) => prop_assert!(!problem.contains(MARK), "{}", problem),
         }
+    }
+
+    #[test]
+    fn words_that_quote_a_secret_url_keep_its_host_and_nothing_else(path in "[a-zA-Z0-9/?&=%._-]{0,20}", around in "[ -~]{0,20}") {
+        let url = format!("https://h.example/{MARK}/{path}");
+        for said in [format!("Post \"{url}\": {around}"), format!("{url} {around}"), format!("<{url}>{around}")] {
+            let shown = hosts_only(&said);
+            prop_assert!(!shown.contains(MARK) && shown.contains("://h.example/"), "{}", shown);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_a_secret_reads_back_from_the_file_for_every_key(number in 0..1000_usize, tail in "[a-z0-9]{1,12}") {
+        // Keys that take any text.
+        let is_free = |key: &Key| matches!(key.kind, Kind::Text | Kind::Name) && !key.name.contains('.');
+        let keys: Vec<_> = table::blocks()
+            .filter(|block| !["aws", "azure"].contains(&block.path))
+            .flat_map(|block| block.all_keys().filter(|key| is_free(key)).map(move |key| (block, key)))
+            .collect();
+        let (block, key) = keys[number % keys.len()];
+        let value = format!("{MARK}{tail}");
+        let secrets = Secrets::from([secret("secret:one", &[(&secrets::spelled(block, key), &value)])]);
+        let minimal = minimal(block);
+        let Ok(outputs) = parse(&[(OUTPUTS, &minimal), (OUTPUTS_SECRET, "secret:one")], &secrets) else {
+            // It stands in the minimal configuration already, or does not go with it.
+            return Ok(());
+        };
+        let sections = outputs.sections(None);
+        let read = block.path.split('.').fold(serde_json::to_value(&sections).unwrap(), |read, part| read[part].clone());
+        prop_assert_eq!(read[key.name].as_str(), Some(value.as_str()), "{}.{}", block.path, key.name);
     }
 }
