@@ -39,7 +39,7 @@ test-machine: ## as root: the played systemctl and the charm beside a real syste
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
 	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture
 
-test-alerts: ## the alert rules of the charms, judged and tried by Prometheus' own promtool
+test-alerts: loki ## the alert rules of the charms, judged and tried by Prometheus, its promtool, and Loki
 	PROMTOOL=$$(tests/tools/promtool) $(CARGO_TEST) --locked --package charm-tests --test alerts -- --include-ignored
 
 interop: pebble ## our side beside the other side's own Python libraries: ops, ops-scenario, cosl, pydantic

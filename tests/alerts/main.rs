@@ -1,13 +1,19 @@
 //! The alert rules and dashboards of the charms: Prometheus takes them, they fire when they should and are quiet when
-//! they should, and every metric in them is one that the workload really has.
+//! they should, and every metric in them is one that the workload really has. The same of the rules for Loki.
 //!
-//! What needs promtool is ignored without it; `make test-alerts` brings it along.
+//! What needs promtool or Loki is ignored without it; `make test-alerts` brings them along.
 
+mod logs;
 mod metrics;
 mod promtool;
+mod scrape;
 
 use charm_core::alert_rules::AlertRules;
 use charm_core::topology::Topology;
+use charm_core::x509::Certificate;
+use falcosidekick_charm::observability;
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::Value;
 
 /// A charm that brings alert rules.
 struct Charm {
@@ -16,17 +22,63 @@ struct Charm {
     dashboards: &'static [&'static str],
     /// When its alerts fire.
     cases: &'static str,
-    /// A recording of all metrics of its workload.
-    recording: &'static str,
+    /// All metrics of its workload, as they were recorded.
+    metrics: fn() -> String,
+    /// The data sources of its dashboards, and the variables by which one chooses in them.
+    variables: &'static [&'static str],
 }
 
-const CHARMS: [Charm; 1] = [Charm {
-    name: "falco",
-    rules: falco_charm::cos_agent::alert_rules,
-    dashboards: &[falco_charm::cos_agent::DASHBOARD],
-    cases: include_str!("falco.yaml"),
-    recording: include_str!("../recordings/falco/metrics_full.json"),
-}];
+const CHARMS: [Charm; 2] = [
+    Charm {
+        name: "falco",
+        rules: falco_charm::cos_agent::alert_rules,
+        dashboards: &[falco_charm::cos_agent::DASHBOARD],
+        cases: include_str!("falco.yaml"),
+        metrics: || {
+            let recording = json(include_str!("../recordings/falco/metrics_full.json"));
+            let lines = recording["metrics"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+            lines.collect::<Vec<_>>().join("\n")
+        },
+        variables: &["prometheusds", "juju_model", "juju_model_uuid", "juju_application", "juju_unit"],
+    },
+    Charm {
+        name: "falcosidekick-k8s",
+        rules: |topology| observability::metrics::alert_rules(topology, Some(&certificate())),
+        dashboards: &[observability::dashboard::DASHBOARD],
+        cases: include_str!("falcosidekick-k8s.yaml"),
+        metrics: || {
+            let recording = json(include_str!("../recordings/falcosidekick/metrics_exposition.json"));
+            let texts = recording["exchanges"].as_array().unwrap().iter();
+            let text = texts.map(|exchange| exchange["response"]["body"].as_str().unwrap());
+            text.last().unwrap().to_owned()
+        },
+        variables: &[
+            "prometheusds",
+            "lokids",
+            "juju_model",
+            "juju_model_uuid",
+            "juju_application",
+            "juju_unit",
+            "falco_application",
+            "priority",
+            "rule",
+            "search",
+        ],
+    },
+];
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// One that ends 31 hours after the beginning of time, where promtool begins.
+fn certificate() -> Certificate {
+    let mut parameters = CertificateParams::new(["a".to_owned()]).unwrap();
+    parameters.not_before = time::OffsetDateTime::UNIX_EPOCH;
+    parameters.not_after = time::OffsetDateTime::UNIX_EPOCH + time::Duration::hours(31);
+    let key = KeyPair::generate().unwrap();
+    Certificate::from_pem(&parameters.self_signed(&key).unwrap().pem()).unwrap()
+}
 
 impl Charm {
     /// One application of it, whose model does not matter.

@@ -28,13 +28,13 @@ static MATCHER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"([a-z0-9_]+)\s*
 static GROUPING: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b(?:by|on|ignoring|without|group_left|group_right)\s*\(([^)]*)\)").unwrap());
 static METRIC: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\b(?:up|falcosecurity_\w+|falcosidekick_\w+)\b").unwrap());
+    LazyLock::new(|| Regex::new(r"\b(?:up|go_\w+|process_\w+|falcosecurity_\w+)\b").unwrap());
 static SAMPLE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"([a-z0-9_]+)="[^"]*""#).unwrap());
 
 /// The labels of each recorded metric. `up` is Prometheus' own.
 fn recorded(charm: &Charm) -> BTreeMap<String, BTreeSet<String>> {
-    let recording: Value = serde_json::from_str(charm.recording).unwrap();
-    let lines = recording["metrics"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+    let text = (charm.metrics)();
+    let lines = text.lines();
     let mut metrics = BTreeMap::from([("up".to_owned(), BTreeSet::new())]);
     for line in lines.filter(|line| !line.starts_with('#')) {
         let metric = line.split(['{', ' ']).next().unwrap();
@@ -95,10 +95,8 @@ fn dashboards_use_metrics_that_exist_and_what_is_chosen_in_them() {
         let recorded = recorded(charm);
         for dashboard in charm.dashboards {
             let dashboard: Value = serde_json::from_str(dashboard).unwrap();
-            let panels = dashboard["panels"].as_array().unwrap();
-            let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
             let mut count = 0;
-            for target in targets {
+            for target in targets(&dashboard, "prometheus") {
                 let expression = target["expr"].as_str().unwrap();
                 assert_eq!(problems(expression, &recorded, &CHOICES), [""; 0], "{expression}");
                 count += 1;
@@ -106,6 +104,13 @@ fn dashboards_use_metrics_that_exist_and_what_is_chosen_in_them() {
             assert!(count > 5, "only {count} expressions");
         }
     }
+}
+
+/// The queries of a dashboard to this kind of data source.
+pub fn targets<'a>(dashboard: &'a Value, kind: &str) -> impl Iterator<Item = &'a Value> {
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    targets.filter(move |target| target["datasource"]["type"] == kind)
 }
 
 #[test]
@@ -120,12 +125,18 @@ fn dashboards_have_what_grafana_and_its_charm_need() {
             let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
             assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
             for panel in panels.iter().filter(|panel| panel["type"] != "row") {
-                assert_eq!(panel["datasource"]["uid"], "${prometheusds}", "{}", panel["title"]);
+                let source = panel["datasource"]["uid"].as_str().unwrap();
+                assert!(charm.variables.iter().any(|name| source == format!("${{{name}}}")), "{}", panel["title"]);
                 assert!(panel["description"].as_str().is_some_and(|text| text.len() > 10), "{}", panel["title"]);
             }
             let variables = dashboard["templating"]["list"].as_array().unwrap();
             let names: Vec<&str> = variables.iter().map(|variable| variable["name"].as_str().unwrap()).collect();
-            assert_eq!(names, ["prometheusds", "juju_model", "juju_model_uuid", "juju_application", "juju_unit"]);
+            assert_eq!(names, charm.variables);
+            for variable in variables.iter().filter(|variable| variable["type"] != "datasource") {
+                let hides = variable["current"]["value"].as_str().is_some_and(|text| !text.is_empty());
+                let everything = variable["type"] == "textbox" || variable["current"]["value"][0] == "$__all";
+                assert!(everything && !hides, "nothing is hidden before somebody chooses: {variable}");
+            }
         }
     }
 }

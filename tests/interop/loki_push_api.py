@@ -32,8 +32,8 @@ class Peer(peer.Peer):
             "identifier": topology.identifier,
             "labels": topology.label_matcher_dict,
             "unit": topology.unit,
-            "groups": judged.rules["groups"],
-            "error": judged.errmsg,
+            "alerts": len([rule for group in judged.rules["groups"] for rule in group["rules"]]),
+            "error": judged.errmsg or None,
         }
 
     def require(self, relation):

@@ -17,11 +17,11 @@ given = json.load(sys.stdin)
 topology = JujuTopology.from_dict(given["topology"])
 matchers = ",".join(f'{label}="{value}"' for label, value in topology.label_matcher_dict.items() if label != "juju_charm")
 with tempfile.TemporaryDirectory() as folder:
-    path = pathlib.Path(folder) / "falco.yaml"
+    path = pathlib.Path(folder) / "rules.yaml"
     path.write_text(given["rules"].replace("%%juju_topology%%", matchers))
-    rules = AlertRules("promql", topology)
+    rules = AlertRules(given["language"], topology)
     rules.add_path(folder)
-judged = Rules("promql").inject_and_validate_rules(given["written"], given["topology"])
+judged = Rules(given["language"]).inject_and_validate_rules(given["written"], given["topology"])
 json.dump(
     {
         "groups": rules.as_dict()["groups"],

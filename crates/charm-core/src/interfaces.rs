@@ -13,8 +13,10 @@ use crate::status::one_line;
 pub mod certificate_transfer;
 pub mod cos_agent;
 pub mod falcosidekick_http_endpoint;
+pub mod grafana_dashboard;
 pub mod ingress;
 pub mod loki_push_api;
+pub mod prometheus_scrape;
 pub mod tls_certificates;
 
 /// The longest URL taken from a databag, in bytes. Servers refuse longer ones, too.

@@ -92,12 +92,17 @@ pub fn remote_apps_named(
 
 /// What the remote units of an endpoint published. One hook command, one for each relation, and one for each unit.
 pub fn remote_units(hook: &Hook, endpoint: &str) -> Result<Vec<RemoteUnits>> {
+    remote_units_of(&ids(hook, endpoint)?)
+}
+
+/// The same of relations that are known. One hook command for each relation, and one for each unit.
+pub fn remote_units_of(ids: &[RelationId]) -> Result<Vec<RemoteUnits>> {
     let read = |id| {
         let units = juju::relation_list(id)?;
         let bags = units.into_iter().map(|unit| Ok((unit.clone(), juju::relation_get_unit(id, &unit)?)));
         Ok(RemoteUnits { id, units: bags.collect::<Result<_>>()? })
     };
-    ids(hook, endpoint)?.into_iter().filter_map(|id| unless_gone(read(id)).transpose()).collect()
+    ids.iter().filter_map(|id| unless_gone(read(*id)).transpose()).collect()
 }
 
 /// One of our own bags as it stands. Of the application's only the leader may ask.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use charm_core::interfaces::{
-    DatabagError, RelationData, certificate_transfer, cos_agent, falcosidekick_http_endpoint, ingress, loki_push_api,
-    tls_certificates,
+    DatabagError, RelationData, certificate_transfer, cos_agent, falcosidekick_http_endpoint, grafana_dashboard,
+    ingress, loki_push_api, prometheus_scrape, tls_certificates,
 };
 use charm_core::relation::Databag;
 use charm_core::topology::Topology;
@@ -17,7 +17,7 @@ use serde_json::Value;
 type RoundTrip = fn(&Databag) -> Result<Option<Databag>, DatabagError>;
 
 /// Who reads or writes which bag of which interface with our code. `None`: the bag is never used by a charm of ours.
-const TABLE: [(&str, &str, &str, Option<RoundTrip>); 14] = [
+const TABLE: [(&str, &str, &str, Option<RoundTrip>); 19] = [
     ("certificate_transfer/v1", "provider", "app", Some(round_trip::<certificate_transfer::Provider>)),
     // Our charms only write this one, and always the same.
     ("certificate_transfer/v1", "requirer", "app", Some(|_| Ok(Some(certificate_transfer::requirer())))),
@@ -25,6 +25,8 @@ const TABLE: [(&str, &str, &str, Option<RoundTrip>); 14] = [
     ("cos_agent/v0", "requirer", "unit", None),
     ("falcosidekick_http_endpoint/v1", "provider", "app", Some(round_trip::<falcosidekick_http_endpoint::Provider>)),
     ("falcosidekick_http_endpoint/v1", "requirer", "app", None),
+    ("grafana_dashboard/v0", "provider", "app", Some(read_dashboards)),
+    ("grafana_dashboard/v0", "requirer", "app", None),
     ("ingress/v2", "provider", "app", Some(round_trip::<ingress::Provider>)),
     // Our charms only write these two, and on purpose otherwise than the Python charm that the databags are of.
     ("ingress/v2", "requirer", "app", None),
@@ -32,6 +34,9 @@ const TABLE: [(&str, &str, &str, Option<RoundTrip>); 14] = [
     ("loki_push_api/v1", "provider", "unit", Some(round_trip::<loki_push_api::Provider>)),
     ("loki_push_api/v1", "provider", "app", None),
     ("loki_push_api/v1", "requirer", "app", Some(rewrite_loki_requirer)),
+    ("prometheus_scrape/v0", "provider", "app", Some(rewrite_scraped)),
+    ("prometheus_scrape/v0", "provider", "unit", Some(round_trip::<prometheus_scrape::ProviderUnit>)),
+    ("prometheus_scrape/v0", "requirer", "app", None),
     ("tls-certificates/v1", "provider", "app", Some(round_trip::<tls_certificates::Provider>)),
     ("tls-certificates/v1", "requirer", "unit", Some(round_trip::<tls_certificates::Requirer>)),
 ];
@@ -45,19 +50,56 @@ fn rewrite_loki_requirer(databag: &Databag) -> Result<Option<Databag>, DatabagEr
     let Some(metadata) = databag.get("metadata") else {
         return Ok(None);
     };
-    let metadata: BTreeMap<String, String> = serde_json::from_str(metadata)
-        .map_err(|_| DatabagError::new("metadata", metadata, "it is not a JSON object of texts"))?;
     let requirer = loki_push_api::Requirer {
-        topology: Topology {
-            model: metadata["model"].clone(),
-            model_uuid: metadata["model_uuid"].clone(),
-            application: metadata["application"].clone(),
-            unit: metadata["unit"].clone(),
-            charm_name: metadata["charm_name"].clone(),
-        },
+        topology: topology("metadata", metadata)?,
         alert_rules: serde_json::from_str(databag.get("alert_rules").unwrap_or("null")).unwrap_or_default(),
     };
     Ok(Some(requirer.write()))
+}
+
+/// The same of this one.
+fn rewrite_scraped(databag: &Databag) -> Result<Option<Databag>, DatabagError> {
+    let Some(metadata) = databag.get("scrape_metadata") else {
+        return Ok(None);
+    };
+    let provider = prometheus_scrape::Provider {
+        topology: topology("scrape_metadata", metadata)?,
+        jobs: serde_json::from_str(databag.get("scrape_jobs").unwrap_or_default()).expect("jobs"),
+        alert_rules: serde_json::from_str(databag.get("alert_rules").unwrap_or("null")).unwrap_or_default(),
+    };
+    Ok(Some(provider.write()))
+}
+
+/// Our charms say less of a dashboard than can be said of one, and count versions in their own way: what is left over is
+/// put back.
+fn read_dashboards(databag: &Databag) -> Result<Option<Databag>, DatabagError> {
+    let Some(read) = grafana_dashboard::Provider::read(databag)? else {
+        return Ok(None);
+    };
+    let written = read.write();
+    assert_eq!(grafana_dashboard::Provider::read(&written)?, Some(read));
+    let json = |databag: &Databag| -> Value { serde_json::from_str(databag.get("dashboards").unwrap()).unwrap() };
+    let (mut ours, theirs) = (json(&written), json(databag));
+    ours["uuid"] = theirs["uuid"].clone();
+    for (name, template) in ours["templates"].as_object_mut().unwrap() {
+        for key in ["juju_topology", "dashboard_alt_uid"] {
+            template[key] = theirs["templates"][name][key].clone();
+        }
+    }
+    Ok(Some([("dashboards", ours.to_string())].into_iter().collect()))
+}
+
+fn topology(key: &'static str, metadata: &str) -> Result<Topology, DatabagError> {
+    let mut metadata: BTreeMap<String, String> = serde_json::from_str(metadata)
+        .map_err(|_| DatabagError::new(key, metadata, "it is not a JSON object of texts"))?;
+    let mut take = |name: &str| metadata.remove(name).unwrap();
+    Ok(Topology {
+        model: take("model"),
+        model_uuid: take("model_uuid"),
+        application: take("application"),
+        unit: take("unit"),
+        charm_name: take("charm_name"),
+    })
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Makes it so, in one fixed order, and looks again.
 //!
-//! 1. the request for a certificate and its secrets, which touch nothing that runs;
+//! 1. the request for a certificate and its secrets, and who this is, which touch nothing that runs;
 //! 2. the files, then the layer, so that the layer never names a newer configuration than there is;
 //! 3. one replan, also when nothing differs: it costs nothing then, and makes good what an interrupted hook left
 //!    undone;
@@ -39,6 +39,7 @@ const REPLAN_PAUSE: Duration = Duration::from_millis(500);
 pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     let Plan {
         certificate,
+        introduce,
         write: _,
         layer: _,
         service: _,
@@ -55,6 +56,7 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
         notes: _,
     } = plan;
     certificates::apply(hook, certificate)?;
+    self::publish(introduce)?;
     let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
         Err(error) if error.is_not_ready() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
         other => other?,
@@ -94,6 +96,7 @@ fn publish(all: &[Publish]) -> Result<()> {
 async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(Seen, Option<String>)> {
     let Plan {
         certificate: _,
+        introduce: _,
         write,
         layer,
         service,
@@ -116,7 +119,7 @@ async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(See
     }
     if let Some(layer) = layer {
         pebble.add_layer(CHARM, layer).await?;
-        tracing::info!("changed the plan of {SERVICE}");
+        tracing::info!("changed the plan of the container");
     }
     let seen = match service {
         ServiceAction::Leave => (Seen::Nothing, None),

@@ -12,6 +12,7 @@ use charm_core::names::RelationId;
 use charm_core::relation::{self, Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::x509;
+use serde_json::json;
 use url::Url;
 
 use self::reach::{names, question};
@@ -23,17 +24,28 @@ use crate::names::{
     AUTHORITIES_FILE, CERTIFICATE_FILE, CERTIFICATES, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, INGRESS, KEY_FILE,
     PROGRAMS, SEND_LOKI_LOGS, SHADOWS,
 };
+use crate::observability::{self, logs, metrics};
 use crate::outputs::{OUTPUTS, Surroundings};
 use crate::plan::{Plan, Publish, ServiceAction};
 use crate::sinks::Sinks;
-use crate::tls::{self, Tls};
+use crate::tls::{self, Identity, Tls};
 use crate::{address, proxy, render, trust};
 
 /// Decides. `Err`: nothing is touched this time, what runs goes on and what is published stays.
 pub fn decide(facts: &Facts) -> Result<Plan, Status> {
-    let (config, sinks) = options(facts)?;
+    let around = observability::decide(facts);
+    let mut plan = match options(facts) {
+        Ok((config, sinks)) => with_options(facts, &config, sinks),
+        Err(status) if around.is_settled() => return Err(status),
+        Err(status) => Plan::leave(status),
+    };
+    around.put_into(&mut plan);
+    Ok(plan)
+}
+
+fn with_options(facts: &Facts, config: &Config, sinks: Sinks) -> Plan {
     let tls = tls(facts);
-    let mut plan = workload(facts, &config, sinks, tls.as_ref()).unwrap_or_else(Plan::leave);
+    let mut plan = workload(facts, config, sinks, tls.as_ref()).unwrap_or_else(Plan::leave);
     plan.certificate = match (tls, &facts.last_asked) {
         (Some(tls), _) => {
             plan.notes.extend(tls.status);
@@ -42,7 +54,7 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
         (None, Some(asked)) => tls::forget_all(facts.unit, asked),
         (None, None) => tls::Steps::default(),
     };
-    Ok(plan)
+    plan
 }
 
 /// All options. Every problem of all of them is told at once.
@@ -235,15 +247,16 @@ fn run(
             .note
             .into_iter()
             .chain(trust::problems(facts))
-            .chain(remarks(sinks, loki.is_some(), proxy_remark))
+            .chain(remarks(sinks, loki.is_some(), proxy_remark.into_iter().chain(logs::remark(facts, &sinks.outputs))))
             .collect(),
         ..Plan::default()
     })
 }
 
-/// What Loki and whoever has a way in are told.
+/// What Loki, whoever has a way in and Prometheus are told.
 fn publications(facts: &Facts, listener: Listener, tls: Option<&Tls>) -> Vec<Publish> {
-    let requirer = loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules: serde_json::json!({}) };
+    let alert_rules = json!(logs::detection_rules(&facts.topology));
+    let requirer = loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules };
     let mut all = publish(SEND_LOKI_LOGS, &facts.told_loki, |_, _| requirer.write());
     all.extend(trust::publications(facts, tls.map(Tls::authorities).unwrap_or_default()));
     if let Some(Ingress { relation, app: _, published: _, told_app, told_unit }) = &facts.ingress {
@@ -265,6 +278,7 @@ fn publications(facts: &Facts, listener: Listener, tls: Option<&Tls>) -> Vec<Pub
                 .map(|(side, changes)| Publish { endpoint: INGRESS, relation: *relation, side, changes }),
         );
     }
+    all.extend(metrics::publish(facts, listener, tls.and_then(|tls| tls.identity.as_ref()).map(Identity::leaf)));
     all
 }
 
@@ -276,7 +290,7 @@ fn send(facts: &Facts, told: &BTreeMap<RelationId, falcosidekick_http_endpoint::
 }
 
 /// What has to change in the databags of an endpoint; nothing for those that are right.
-fn publish(
+pub fn publish(
     endpoint: &'static str,
     told: &BTreeMap<RelationId, Databag>,
     wanted: impl Fn(RelationId, &Databag) -> Databag,

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod ingress;
+mod observability;
 mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::log::{ALL_LINES, Log};
 use crate::names::{
     CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE, SHADOWS,
 };
+use crate::observability::Observers;
 use crate::outputs::secrets::{self, Secrets};
 use crate::outputs::{Server, Surroundings, table};
 use crate::render;
@@ -78,6 +80,8 @@ pub struct Facts {
     pub due: Option<SecretEvent>,
     /// The revision of a secret that this hook tells to be read by nobody any more.
     pub unread: Option<SecretEvent>,
+    /// Those who look at Falcosidekick.
+    pub observers: Observers,
     /// Ports that this unit has opened: `2801/tcp`.
     pub opened_ports: Vec<String>,
     /// The container, or `None` while its Pebble does not answer.
@@ -168,6 +172,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         other => Some(other?),
     };
     Ok(Facts {
+        observers: observability::gather(hook, leader, container.as_ref())?,
         unit: hook.unit.number,
         now: now(),
         program_may_be_new: program_may_be_new(&hook.event),

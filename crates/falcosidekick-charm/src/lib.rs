@@ -14,6 +14,7 @@ pub mod health;
 pub mod listener;
 pub mod log;
 pub mod names;
+pub mod observability;
 pub mod outputs;
 pub mod plan;
 pub mod proxy;

@@ -30,6 +30,15 @@ pub const RECEIVE_CA_CERT: &str = "receive-ca-cert";
 /// Who is told whom to believe here.
 pub const SEND_CA_CERT: &str = "send-ca-cert";
 
+/// Who scrapes.
+pub const METRICS_ENDPOINT: &str = "metrics-endpoint";
+
+/// Who shows our dashboard.
+pub const GRAFANA_DASHBOARD: &str = "grafana-dashboard";
+
+/// Where the log of Falcosidekick itself goes.
+pub const LOGGING: &str = "logging";
+
 /// What Falcosidekick reads, unless one of [`SHADOWS`] is there.
 pub const CONFIG_FILE: &str = "/etc/falcosidekick/falcosidekick.yaml";
 

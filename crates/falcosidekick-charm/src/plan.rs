@@ -24,6 +24,8 @@ use crate::tls::Steps;
 pub struct Plan {
     /// What to do about the certificate, whatever becomes of the service.
     pub certificate: Steps,
+    /// What those who look at Falcosidekick are told, whatever becomes of the service.
+    pub introduce: Vec<Publish>,
     /// Files of the container whose content differs.
     #[serde(serialize_with = "without_content")]
     pub write: Vec<File>,

@@ -183,6 +183,50 @@ fn a_killed_end_of_certificates_is_made_good() {
     assert!(points >= 30, "only {points} points were tried");
 }
 
+const LOGGING: u32 = 4;
+
+/// The relation to a Loki that takes the log.
+fn logging(loki: &LokiReceiver) -> Relation {
+    let endpoint = serde_json::json!({ "url": loki.url() }).to_string();
+    Relation::new(LOGGING, "logging", "loki-logs").remote_unit_data(0, "endpoint", endpoint)
+}
+
+#[test]
+fn a_killed_beginning_of_logging_is_made_good() {
+    let (port, loki) = (free_port(), LokiReceiver::start());
+    let points = interrupt_everywhere(&Event::relation_changed(LOGGING, "loki-logs/0"), || {
+        let (world, state) = settled(port, &loki);
+        (world, state.relation(logging(&loki)))
+    });
+    assert!(points >= 15, "only {points} points were tried");
+}
+
+#[test]
+fn a_killed_end_of_logging_is_made_good() {
+    let (port, loki) = (free_port(), LokiReceiver::start());
+    let points = interrupt_everywhere(&Event::relation_broken(LOGGING), || {
+        let (world, state) = settled(port, &loki);
+        let state = state.relation(logging(&loki));
+        let mut state = world.run_once(&Event::relation_changed(LOGGING, "loki-logs/0"), &state).state;
+        let relation = state.relation_by_id(LOGGING).clone();
+        *state.relation_by_id_mut(LOGGING) = relation.broken();
+        (world, state)
+    });
+    assert!(points >= 15, "only {points} points were tried");
+}
+
+#[test]
+fn a_killed_new_leader_with_those_who_look_is_made_good() {
+    let (port, loki) = (free_port(), LokiReceiver::start());
+    let points = interrupt_everywhere(&Event::leader_elected(), || {
+        let (world, state) = settled(port, &loki);
+        let prometheus = Relation::new(9, "metrics-endpoint", "prometheus").remote_unit(0);
+        let grafana = Relation::new(8, "grafana-dashboard", "grafana").remote_unit(0);
+        (world, state.relation(prometheus).relation(grafana))
+    });
+    assert!(points >= 20, "only {points} points were tried");
+}
+
 #[test]
 fn a_killed_remove_is_made_good() {
     let (port, loki) = (free_port(), LokiReceiver::start());

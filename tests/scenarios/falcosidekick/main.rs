@@ -13,6 +13,7 @@ mod ingress;
 mod interrupt;
 mod lifecycle;
 mod loki;
+mod observability;
 mod outputs;
 mod tls;
 mod trust;

@@ -113,10 +113,11 @@ fn check(checks: &BTreeMap<String, Value>) -> Value {
     json!(urls)
 }
 
-/// Where Pebble sends the log of the container.
+/// Where Pebble sends the log of the container. What a target is called is the charm's own business.
 fn targets(targets: &BTreeMap<String, Value>) -> Value {
-    let used = targets.iter().filter(|(_, target)| target["services"] != json!(["-all"]));
-    json!(used.map(|(name, target)| (name, target["location"].clone())).collect::<BTreeMap<_, _>>())
+    let silent = [json!(["-all"]), json!([]), json!(null)];
+    let used = targets.values().filter(|target| !silent.contains(&target["services"]));
+    json!(used.filter_map(|target| target["location"].as_str()).collect::<BTreeSet<_>>())
 }
 
 /// What a configuration makes of Falcosidekick.

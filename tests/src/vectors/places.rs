@@ -110,16 +110,25 @@ pub fn of_relations(state: &format::State) -> Result<Seen, String> {
 }
 
 /// Rules and dashboards are each charm's own. What is the same of them is that there are rules, all of them about this
-/// application; and of the name of a job what stands before its digest.
+/// application, and whose charm's dashboards there are; of the name of a job what stands before its digest; and of a
+/// job where it asks.
 fn without_content(mut databag: Value) -> Value {
-    let Some(config) = databag.get_mut("config").and_then(Value::as_object_mut) else {
+    let Some(keys) = databag.as_object_mut() else { return databag };
+    if let Some(rules) = keys.get_mut("alert_rules") {
+        *rules = whose(rules).unwrap_or_else(|| rules.clone());
+    }
+    if let Some(templates) = keys.get_mut("dashboards").and_then(|dashboards| dashboards["templates"].as_object_mut()) {
+        let charms: BTreeSet<String> = templates.values().map(|template| template["charm"].to_string()).collect();
+        keys.insert("dashboards".to_owned(), json!(charms));
+    }
+    for job in keys.get_mut("scrape_jobs").and_then(Value::as_array_mut).into_iter().flatten() {
+        job.as_object_mut().map(|job| job.remove("metric_relabel_configs"));
+    }
+    let Some(config) = keys.get_mut("config").and_then(Value::as_object_mut) else {
         return databag;
     };
-    let rules = config.get("metrics_alert_rules").and_then(|rules| rules.get("groups")).and_then(Value::as_array);
-    if let Some(groups) = rules {
-        let rules = groups.iter().filter_map(|group| group.get("rules")?.as_array()).flatten();
-        let applications: BTreeSet<String> = rules.map(|rule| rule["labels"]["juju_application"].to_string()).collect();
-        config.insert("metrics_alert_rules".to_owned(), json!(applications));
+    if let Some(applications) = config.get("metrics_alert_rules").and_then(whose) {
+        config.insert("metrics_alert_rules".to_owned(), applications);
         config.remove("dashboards");
     }
     for job in config.get_mut("metrics_scrape_jobs").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -128,6 +137,14 @@ fn without_content(mut databag: Value) -> Value {
         }
     }
     databag
+}
+
+/// The applications that alert rules are about; `null` stands for others than the one that wrote them.
+fn whose(rules: &Value) -> Option<Value> {
+    let groups = rules.get("groups").and_then(Value::as_array)?;
+    let rules = groups.iter().filter_map(|group| group.get("rules")?.as_array()).flatten();
+    let applications: BTreeSet<String> = rules.map(|rule| rule["labels"]["juju_application"].to_string()).collect();
+    Some(json!(applications))
 }
 
 fn place(endpoint: &str, relation: u32, bag: &str) -> String {

@@ -65,8 +65,8 @@ pub fn expected(container: &Container, sinks: &Sinks, loki_is_related: bool) -> 
 }
 
 /// What does not keep Falcosidekick from working.
-pub fn remarks(sinks: &Sinks, has_loki: bool, proxy: Option<String>) -> Option<Status> {
+pub fn remarks(sinks: &Sinks, has_loki: bool, others: impl Iterator<Item = String>) -> Option<Status> {
     let has_loki = has_loki || sinks.outputs.enabled().any(|block| block.path == table::LOKI);
-    let all: Vec<String> = sinks.remarks(has_loki).into_iter().chain(proxy).collect();
+    let all: Vec<String> = sinks.remarks(has_loki).into_iter().chain(others).collect();
     (!all.is_empty()).then(|| Status::Active(all.join("; ")))
 }
