@@ -21,9 +21,9 @@ SHELL := /bin/bash
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target about; do printf 'make %-12s %s\n' "$$target" "$$about"; done
 
-demo: pebble $(if $(filter real,$(LOKI)),loki) ## an alert on its way from a machine with Falco, through both charms, to Loki; LOKI=real, KEEP=1
+demo: pebble $(if $(filter real,$(LOKI)),loki) ## an alert on its way from a machine with Falco, through both charms, to Loki; LOKI=real, PROMETHEUS=real, KEEP=1
 	@cargo build --locked --package charm-tests --bin demo --bin hook-command --bin '*-dispatch' --bin '*-stand-in'
-	@cargo run --quiet --locked --package charm-tests --bin demo
+	@$(if $(filter real,$(PROMETHEUS)),PROMETHEUS_ROOT=$$(tests/tools/debian prometheus)) cargo run --quiet --locked --package charm-tests --bin demo
 
 test: pebble ## every test that needs neither the network nor Juju; as root also test-machine
 	$(CARGO_TEST) $(CARGO_FLAGS)
@@ -41,6 +41,12 @@ test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FO
 
 test-alerts: loki ## the alert rules of the charms, judged and tried by Prometheus, its promtool, and Loki
 	PROMTOOL=$$(tests/tools/promtool) $(CARGO_TEST) --locked --package charm-tests --test alerts -- --include-ignored
+
+test-systems: pebble loki ## alerts at the real Loki, Alertmanager, rsyslog and Prometheus, a mail server and HTTPS sinks; FALCOSIDEKICK=PATH: the real sender
+	@tests/tools/build alertmanager >/dev/null
+	prometheus=$$(tests/tools/debian prometheus); rsyslog=$$(tests/tools/debian rsyslog libestr0 libfastjson4); set -x; \
+		PROMETHEUS_ROOT=$$prometheus RSYSLOG_ROOT=$$rsyslog \
+		$(CARGO_TEST) --locked --package charm-tests --test systems -- --include-ignored --show-output
 
 interop: pebble ## our side beside the other side's own Python libraries: ops, ops-scenario, cosl, pydantic
 	@ops3=$$(tests/tools/venv interop); ops2=$$(tests/tools/venv interop-ops2); set -x; \

@@ -2,6 +2,7 @@
 //! counters.
 
 mod deliveries;
+mod raw;
 mod world;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
+use charm_tests::http_sink::{Manner, Sink};
 use nix::sys::signal::Signal;
 use rustls::ClientConfig;
 use serde_json::Value;
@@ -20,7 +22,6 @@ use crate::client::{Answer, Question, ask, exchange};
 use crate::mask;
 use crate::program::{PATIENCE, Program, Stream, wait_for};
 use crate::recording::{Recording, texts};
-use crate::sink::{Manner, Sink};
 use crate::suite::Played;
 use world::{World, sample_event};
 

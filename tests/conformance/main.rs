@@ -8,7 +8,6 @@
 //! `not-played.yaml` lists the recordings that are not played and what of the others is not compared, each with a
 //! reason. `CONFORMANCE_CASE` plays one case and prints what its subject wrote.
 
-mod authority;
 mod check;
 mod client;
 mod falco;
@@ -17,7 +16,6 @@ mod list;
 mod mask;
 mod program;
 mod recording;
-mod sink;
 mod suite;
 mod written;
 

@@ -1,12 +1,14 @@
 //! `make demo`: plays a deployment, reads a sensitive file, and shows the alert as Loki received it.
 //!
-//! `LOKI=real` starts the real Loki, `KEEP=1` leaves everything running until Enter or Ctrl-C. The exit code is 0 if
+//! `LOKI=real` starts the real Loki, `PROMETHEUS=real` the real Prometheus, which scrapes what both charms ask for,
+//! `KEEP=1` leaves everything running until Enter or Ctrl-C. The exit code is 0 if
 //! the alert arrived, 130 if somebody interrupted, 1 otherwise. Whatever way it ends, nothing of it is left: processes
 //! and folders belong to values that are dropped.
 
 mod alert;
 mod interrupt;
 mod parts;
+mod scrape;
 mod screen;
 
 use std::cell::RefCell;
@@ -31,6 +33,7 @@ use crate::model::{Application, BootedHost, Model, Place, Progress};
 use crate::pebble::pebble_binary;
 use crate::pebble::tools;
 use crate::pod::{ADDRESS, CONTAINER};
+use crate::prometheus::Prometheus;
 
 const FALCO: &str = "falco/0";
 const FALCOSIDEKICK: &str = "falcosidekick-k8s/0";
@@ -61,7 +64,10 @@ pub fn main() -> ExitCode {
 }
 
 fn play(interrupt: &Interrupt) -> Result<()> {
-    let real_loki = wants_real_loki()?;
+    let (real_loki, real_prometheus) = (wants_real("LOKI")?, wants_real("PROMETHEUS")?);
+    if real_prometheus {
+        Prometheus::program().map_err(anyhow::Error::msg)?;
+    }
     for tool in ["pebble"].into_iter().chain(real_loki.then_some("loki")) {
         tools::program(tool).map_err(anyhow::Error::msg)?;
     }
@@ -76,7 +82,7 @@ fn play(interrupt: &Interrupt) -> Result<()> {
 
     say("An alert on its way: from a machine with Falco, through both charms, to Loki.\n");
     let host = boot(&say);
-    let parts = Parts::new(host.as_ref().err().map(String::as_str), real_loki);
+    let parts = Parts::new(host.as_ref().err().map(String::as_str), real_loki, real_prometheus);
     say(&parts.text());
     if real_loki {
         say("Starting Loki, which takes some seconds ...");
@@ -88,6 +94,9 @@ fn play(interrupt: &Interrupt) -> Result<()> {
         model.add_machine(host);
     }
     deploy(&mut model, &loki, &say)?;
+    if real_prometheus {
+        scrape::relate(&mut model, &say)?;
+    }
     model.settle()?;
     screen.borrow_mut().keep_table();
     for unit in model.list() {
@@ -96,21 +105,22 @@ fn play(interrupt: &Interrupt) -> Result<()> {
 
     let received = provoke(&model, &loki, interrupt, &say)?;
     say(&received.text());
+    let prometheus = real_prometheus.then(|| scrape::start(&model, folder.path(), interrupt, &say)).transpose()?;
     say(&summary(&model, &received, begin));
     say(&parts.text());
     if is_set("KEEP") {
-        say(&hints(&model, &loki, folder.path())?);
+        say(&hints(&model, &loki, prometheus.as_ref(), folder.path())?);
         keep(&loki, interrupt, &say);
         say("Stopping everything ...");
     }
     Ok(())
 }
 
-fn wants_real_loki() -> Result<bool> {
-    match std::env::var("LOKI").unwrap_or_default().as_str() {
+fn wants_real(variable: &str) -> Result<bool> {
+    match std::env::var(variable).unwrap_or_default().as_str() {
         "" => Ok(false),
         "real" => Ok(true),
-        other => bail!("LOKI={other}: it can be `real`, or left out"),
+        other => bail!("{variable}={other}: it can be `real`, or left out"),
     }
 }
 
@@ -213,7 +223,7 @@ fn summary(model: &Model, received: &Received, begin: Instant) -> String {
 }
 
 /// How to look around while everything runs.
-fn hints(model: &Model, loki: &Destination, folder: &Path) -> Result<String> {
+fn hints(model: &Model, loki: &Destination, prometheus: Option<&Prometheus>, folder: &Path) -> Result<String> {
     let mut text = format!("Everything is running, below {}. To look around:\n\n", folder.display());
     let mut hint = |what: &str, command: &str| writeln!(text, "  # {what}\n  {command}");
     let port = |unit: &str, option: &str| model.state(unit).config.get(option).cloned().unwrap_or_default();
@@ -251,6 +261,9 @@ fn hints(model: &Model, loki: &Destination, folder: &Path) -> Result<String> {
     }
     if let Some(query) = loki.query_hint() {
         hint("all alerts of the machine, asked of Loki", &query)?;
+    }
+    if let Some(prometheus) = prometheus {
+        hint("what Prometheus scrapes", &format!("curl http://{}/api/v1/targets", prometheus.address()))?;
     }
     text += "\nFurther alerts are shown here. Enter or Ctrl-C ends it all.";
     Ok(text)

@@ -38,6 +38,7 @@ pub struct Pebble {
     container: String,
     folder: PathBuf,
     proxy: Proxy,
+    environment: Vec<(String, String)>,
     process: Option<Child>,
 }
 
@@ -63,6 +64,11 @@ pub fn pebble_binary() -> PathBuf {
 impl Pebble {
     /// Starts Pebble for a container of a test world below `root`. `layers` are those of the image, as label and YAML.
     pub fn start(root: &Path, container: &str, layers: &[(&str, &str)]) -> Self {
+        Self::start_with(root, container, layers, &[])
+    }
+
+    /// The same, with variables of the image, which every service inherits.
+    pub fn start_with(root: &Path, container: &str, layers: &[(&str, &str)], environment: &[(String, String)]) -> Self {
         let folder = root.join("var/lib/pebble").join(container);
         let layers_folder = folder.join("layers");
         fs::create_dir_all(&layers_folder).expect("failed to make the folder of Pebble's layers");
@@ -73,7 +79,14 @@ impl Pebble {
         let socket = root.join("charm/containers").join(container).join("pebble.socket");
         fs::create_dir_all(socket.parent().expect("the socket is in a folder")).expect("failed to make its folder");
         let proxy = Proxy::new(socket, folder.join(".pebble.socket"));
-        let mut pebble = Self { root: root.to_owned(), container: container.to_owned(), folder, proxy, process: None };
+        let mut pebble = Self {
+            root: root.to_owned(),
+            container: container.to_owned(),
+            folder,
+            proxy,
+            environment: environment.to_vec(),
+            process: None,
+        };
         pebble.start_again();
         pebble
     }
@@ -89,6 +102,7 @@ impl Pebble {
             .current_dir(&self.root)
             .env_clear()
             .env("PATH", PATH)
+            .envs(self.environment.iter().cloned())
             .env("JUJU_CONTAINER_NAME", &self.container)
             .env("PEBBLE", &self.folder) // inherited by every service, which is how they are found again
             .stdin(Stdio::null())

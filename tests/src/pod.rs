@@ -37,12 +37,17 @@ pub struct Pod {
 impl Pod {
     /// A pod whose container is up, with a say in how the charm is run.
     pub fn new(prepare: impl FnOnce(Context) -> Context) -> Self {
+        Self::with_environment(prepare, &[])
+    }
+
+    /// The same, of an image with variables.
+    pub fn with_environment(prepare: impl FnOnce(Context) -> Context, environment: &[(String, String)]) -> Self {
         let root = tempfile::Builder::new().prefix("pod-").tempdir().expect("a folder for the pod");
         let program = root.path().join(PROGRAM.trim_start_matches('/'));
         fs::create_dir_all(program.parent().expect("a program is in a folder")).expect("the folder of the program");
         fs::copy(programs::falcosidekick(), &program).expect("Falcosidekick can be copied");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program is executable");
-        let pebble = Pebble::start(root.path(), CONTAINER, &[]);
+        let pebble = Pebble::start_with(root.path(), CONTAINER, &[], environment);
         let charmcraft = programs::charmcraft("falcosidekick-k8s");
         let context = Context::new(charmcraft, programs::falcosidekick_charm(), programs::hook_command())
             .expect("charmcraft.yaml can be read")

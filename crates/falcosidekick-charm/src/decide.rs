@@ -25,7 +25,7 @@ use crate::names::{
     PROGRAMS, SEND_LOKI_LOGS, SHADOWS,
 };
 use crate::observability::{self, logs, metrics};
-use crate::outputs::{OUTPUTS, Surroundings};
+use crate::outputs::{OUTPUTS, Surroundings, table};
 use crate::plan::{Plan, Publish, ServiceAction};
 use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
@@ -115,7 +115,12 @@ fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>)
         None => None,
         Some(Ok(Some(loki))) => Some(loki),
         Some(Ok(None)) => {
-            return Err(Status::Waiting(format!("{SEND_LOKI_LOGS}: waiting for Loki to publish its address")));
+            // What the options say about it is of no use without its address.
+            sinks.outputs.leave_out(table::LOKI);
+            if sinks.outputs.is_empty() {
+                return Err(Status::Waiting(waiting_for_loki()));
+            }
+            None
         }
         Some(Err(Unusable(unit, error))) => return Err(Status::Blocked(format!("{SEND_LOKI_LOGS}: {unit} {error}"))),
     };
@@ -126,6 +131,10 @@ fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>)
     let mut plan = run(facts, config, container, listener, tls, loki, &sinks)?;
     plan.notes.extend(left_out);
     Ok(plan)
+}
+
+fn waiting_for_loki() -> String {
+    format!("{SEND_LOKI_LOGS}: waiting for Loki to publish its address")
 }
 
 fn plain_http_problem(facts: &Facts, config: &Config) -> Option<String> {
@@ -222,6 +231,8 @@ fn run(
     let needed: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let remove = leftovers(container, &needed);
     let address = address::decide(facts, config, listener, tls);
+    let awaited = (facts.loki.is_some() && loki.is_none()).then(waiting_for_loki);
+    let others = awaited.into_iter().chain(proxy_remark).chain(logs::remark(facts, &sinks.outputs));
     let port = format!("{}/tcp", listener.port);
     let (opened, close_ports): (Vec<_>, Vec<_>) =
         facts.opened_ports.iter().cloned().partition(|opened| *opened == port);
@@ -247,7 +258,7 @@ fn run(
             .note
             .into_iter()
             .chain(trust::problems(facts))
-            .chain(remarks(sinks, loki.is_some(), proxy_remark.into_iter().chain(logs::remark(facts, &sinks.outputs))))
+            .chain(remarks(sinks, loki.is_some(), others))
             .collect(),
         ..Plan::default()
     })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use charm_tests::http_sink::{Manner, Received, Sink};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -13,7 +14,6 @@ use crate::client::{Question, ask};
 use crate::mask;
 use crate::program::{PATIENCE, wait_for};
 use crate::recording::Recording;
-use crate::sink::{Manner, Received, Sink};
 
 /// How long it must be silent before a step.
 const SETTLING: Duration = Duration::from_millis(150);

@@ -5,13 +5,13 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
+use charm_tests::certificates::Authority;
+use charm_tests::http_sink::{Manner, Sink};
 use charm_tests::ports::free_port;
 use tempfile::TempDir;
 
 use super::{Subject, places};
-use crate::authority::Authority;
 use crate::recording::{Places, Recording};
-use crate::sink::{Manner, Sink};
 
 /// What surrounds a case.
 #[derive(Debug)]

@@ -3,22 +3,26 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use charm_tests::http_sink::Received;
 use serde_json::Value;
 
+use super::raw;
 use super::world::World;
 use crate::check::Findings;
 use crate::mask;
 use crate::program::wait_for;
 use crate::recording::Recording;
-use crate::sink::Received;
 
 /// Stands in the place of a body that nobody reads here.
 const PROTOBUF: &str = "<protobuf>";
 
 /// A sink that hangs leaves no line that one could wait for.
 pub fn wait(world: &World, case: &Recording) {
+    let count = case.items("sink_requests").len();
+    if let Some(raw) = &world.raw {
+        wait_for(Duration::from_secs(3), || (raw.seen().len() >= count).then_some(()));
+    }
     if let Some(sink) = &world.sink {
-        let count = case.items("sink_requests").len();
         wait_for(Duration::from_secs(3), || (sink.received().len() >= count).then_some(()));
     }
 }
@@ -30,6 +34,10 @@ pub fn compare(world: &World, case: &Recording, findings: &mut Findings) {
     }
     if !case.value["sink_requests"].is_array() {
         return;
+    }
+    if let Some(raw) = &world.raw {
+        let recorded: Vec<String> = case.items("sink_requests").iter().map(raw::recorded).collect();
+        return findings.same_set("deliveries", &recorded, &raw.seen());
     }
     let recorded: Vec<String> = case.items("sink_requests").iter().map(recorded_delivery).collect();
     let Some(sink) = &world.sink else {

@@ -4,14 +4,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use charm_tests::certificates::Authority;
+use charm_tests::http_sink::{Manner, Sink};
 use charm_tests::ports::free_port;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::authority::Authority;
+use super::raw::RawSink;
 use crate::client::{Answer, Question, ask};
 use crate::recording::{Places, Recording};
-use crate::sink::{Manner, Sink};
 
 /// What surrounds a case.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct World {
     pub authority: Authority,
     /// The sink, if the case has one.
     pub sink: Option<Sink>,
+    /// The sink, if it speaks something else than HTTP.
+    pub raw: Option<RawSink>,
     /// The present, wherever a request names it.
     pub now: jiff::Timestamp,
     /// A file that the program may not read.
@@ -68,13 +71,17 @@ impl World {
             case.text("config_yaml").contains(placeholder)
                 || case.map("env").values().any(|value| value.contains(placeholder))
         };
-        let sink = (has("<s>") || has("<loki>")).then(|| sink(case, &authority));
+        let raw = RawSink::of(&case.name);
+        if let Some(raw) = &raw {
+            places.set("<s>", raw.port().to_string());
+        }
+        let sink = (raw.is_none() && (has("<s>") || has("<loki>"))).then(|| sink(case, &authority));
         if let Some(sink) = &sink {
             // What Loki answered was recorded; what it made of it is not compared.
             places.set(if has("<loki>") { "<loki>" } else { "<s>" }, sink.port().to_string());
         }
         let now = jiff::Timestamp::now();
-        let mut world = Self { places, authority, sink, now, unreadable: None, folder, _busy: listeners };
+        let mut world = Self { places, authority, sink, raw, now, unreadable: None, folder, _busy: listeners };
         world.write_files(case);
         world
     }

@@ -3,12 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use charm_tests::juju::{Event, Relation, State, Status};
+use charm_tests::falco_host::eventually;
+use charm_tests::juju::state::Life;
+use charm_tests::juju::{Event, Relation, Secret, State, Status};
 use charm_tests::loki::LokiReceiver;
 use charm_tests::ports::free_port;
+use charm_tests::sink::Sink;
 use serde_json::json;
 
-use crate::world::{CONTAINER, LOKI, World, loki_relation, published};
+use crate::world::{CONTAINER, LOKI, World, falco_relation, loki_relation, published};
 
 /// The state with another relation to Loki.
 fn with_loki(state: &State, relation: Relation) -> State {
@@ -145,4 +148,61 @@ fn a_hook_that_is_killed_before_any_hook_command_is_made_good_by_the_next() {
             return;
         }
     }
+}
+
+#[test]
+fn a_loki_that_has_not_published_yet_keeps_no_other_output_waiting() {
+    let (world, sink) = (World::new(), Sink::start());
+    let outputs = format!("webhook: {{address: '{}'}}\nloki: {{tenant: staff}}", sink.url());
+    let silent = Relation::new(LOKI, "send-loki-logs", "loki").remote_unit(0);
+    let state = world.bare().relation(silent).relation(falco_relation()).config("outputs", outputs);
+    let state = world.run(&Event::pebble_ready(CONTAINER), &state).state;
+    assert_eq!(state.unit_status, Status::active("send-loki-logs: waiting for Loki to publish its address"));
+    assert!(published(&state).is_some());
+    world.post(world.port);
+    eventually("the alert", || (sink.received().len() == 1).then_some(()));
+
+    let state = with_loki(&state, loki_relation(&world.loki.url()));
+    let state = world.run(&Event::relation_changed(LOKI, "loki/0"), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+    eventually("the alert", || (sink.received().len() == 2).then_some(()));
+    assert_eq!(world.loki.pushes()[0].headers["x-scope-orgid"], "staff");
+}
+
+/// Juju lets only one be added, and it may be added while another one still ends.
+#[test]
+fn of_two_relations_the_older_is_taken_in_every_hook_until_it_has_ended() {
+    let (world, mut state) = World::settled();
+    let process = world.process();
+    let other = LokiReceiver::start();
+    let endpoint = json!({ "url": other.url() }).to_string();
+    let newer = Relation::new(11, "send-loki-logs", "loki-two").remote_unit_data(0, "endpoint", endpoint);
+    state.relation_by_id_mut(LOKI).life = Life::Dying;
+    // Not held to the number of hook commands: each relation is read by some of its own.
+    let mut state = world.run_once(&Event::relation_changed(11, "loki-two/0"), &state.relation(newer)).state;
+    assert_eq!((state.unit_status.clone(), world.process()), (Status::active(""), process));
+    world.deliver(world.port);
+    assert_eq!(other.entries().len(), 0);
+
+    *state.relation_by_id_mut(LOKI) = state.relation_by_id(LOKI).clone().broken();
+    let state = world.run_once(&Event::relation_broken(LOKI), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    assert_ne!(world.process(), process);
+    world.post(world.port);
+    eventually("the alert at the other Loki", || (other.entries().len() == 1).then_some(()));
+}
+
+#[test]
+fn tenant_and_password_of_a_related_loki_come_from_options_and_a_secret() {
+    let (world, state) = World::settled();
+    let id = "9m4e2mr0ui3e8a215n4g";
+    let text = format!("loki: {{tenant: '007', user: falco, apikey: 'secret:{id}/password'}}");
+    let secret = Secret::user(id, "sidekick").revision([("password", "hunter2hunter2")]);
+    let state = world.run(&Event::config_changed(), &state.config("outputs", text).secret(secret)).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.deliver(world.port);
+    let push = &world.loki.pushes()[0];
+    assert_eq!(push.headers["x-scope-orgid"], "007");
+    assert_eq!(push.headers["authorization"], "Basic ZmFsY286aHVudGVyMmh1bnRlcjI=");
 }

@@ -19,7 +19,7 @@ pub struct Parts(Vec<(&'static str, String)>);
 
 impl Parts {
     /// `no_systemd` is the reason why there is no real one.
-    pub fn new(no_systemd: Option<&str>, real_loki: bool) -> Self {
+    pub fn new(no_systemd: Option<&str>, real_loki: bool, real_prometheus: bool) -> Self {
         let systemd = match no_systemd {
             None => "real: the first process of a host in namespaces".to_owned(),
             Some(reason) => {
@@ -39,6 +39,11 @@ impl Parts {
         } else {
             "a small receiver of its push API (the real one: make demo LOKI=real)".to_owned()
         };
+        let prometheus = if real_prometheus {
+            "real: the package of the distribution; the charms that hand jobs on to it are played"
+        } else {
+            "none (the real one: make demo PROMETHEUS=real)"
+        };
         let charm = |variable: &str| match programs::given(variable) {
             Some(path) => format!("real: {}", path.display()),
             None => "real: compiled from this tree, started as Juju starts it".to_owned(),
@@ -51,6 +56,7 @@ impl Parts {
             ("Falco", falco),
             ("Falcosidekick", falcosidekick),
             ("Loki", loki),
+            ("Prometheus", prometheus.to_owned()),
             ("Juju", "played: order of hooks, their environment, hook commands, databags".to_owned()),
             ("principal", "played: it has no charm".to_owned()),
         ])

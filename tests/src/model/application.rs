@@ -134,6 +134,13 @@ impl Application {
         self
     }
 
+    /// Another endpoint that requires an interface.
+    #[must_use]
+    pub fn requires(mut self, endpoint: &str, interface: &str) -> Self {
+        self.endpoints.insert(endpoint.to_owned(), Endpoint { role: Role::Requirer, ..provider(interface) });
+        self
+    }
+
     /// What each unit of a played application publishes on an endpoint.
     #[must_use]
     pub fn unit_publishes(mut self, endpoint: &str, key: &str, value: &str) -> Self {

@@ -1,5 +1,5 @@
 //! The stand-in for Falcosidekick 2.34.1: its configuration with all traps, its HTTP surface, its TLS listener, its
-//! counters, and the outputs Loki and Webhook, as recorded. Other outputs are enabled or dropped; what would be sent to
+//! counters, and those outputs that `outputs` lists, as recorded. Others are enabled or dropped; what would be sent to
 //! them is refused aloud.
 
 mod enrich;

@@ -67,6 +67,6 @@ pub fn expected(container: &Container, sinks: &Sinks, loki_is_related: bool) -> 
 /// What does not keep Falcosidekick from working.
 pub fn remarks(sinks: &Sinks, has_loki: bool, others: impl Iterator<Item = String>) -> Option<Status> {
     let has_loki = has_loki || sinks.outputs.enabled().any(|block| block.path == table::LOKI);
-    let all: Vec<String> = sinks.remarks(has_loki).into_iter().chain(others).collect();
+    let all: Vec<String> = others.chain(sinks.remarks(has_loki)).collect();
     (!all.is_empty()).then(|| Status::Active(all.join("; ")))
 }

@@ -198,6 +198,17 @@ fn a_loki_that_has_not_published_is_waited_for_and_nothing_is_touched() {
 }
 
 #[test]
+fn beside_another_output_a_loki_that_has_not_published_is_a_remark() {
+    let outputs = "webhook: {address: 'http://h/'}\nloki: {tenant: staff}";
+    let config = options(&[("allow-plain-http", "true"), ("outputs", outputs)]);
+    let plan = decide(&Facts { config, loki: Some(loki("")), ..fresh() }).unwrap();
+    let status = plan.status(&Seen::Serving);
+    assert_eq!(status, Status::Active("send-loki-logs: waiting for Loki to publish its address".into()));
+    assert_eq!(plan.outputs.iter().map(|output| output.path).collect::<Vec<_>>(), ["webhook"]);
+    assert!(url(&plan).is_some());
+}
+
+#[test]
 fn garbage_from_loki_blocks_naming_unit_and_value_and_nothing_is_touched() {
     let text = blocked(leaves(&Facts { loki: Some(loki("garbage")), ..settled(fresh()) }));
     assert!(text.starts_with("send-loki-logs: loki/0 published endpoint \"garbage\": "), "{text}");

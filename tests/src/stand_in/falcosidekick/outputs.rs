@@ -1,11 +1,16 @@
 //! The outputs: which are enabled, and what becomes of an event on its way to one.
 //!
-//! Loki and Webhook are complete. The others are enabled or dropped as in Falcosidekick; an event for one of them is
-//! refused aloud, once its address has passed the checks that come before sending.
+//! Loki, Webhook, Alertmanager and Elasticsearch are sent to as recorded, Syslog in JSON, and SMTP in plain text without
+//! TLS. The others are enabled or dropped as in Falcosidekick; an event for one of them is refused aloud, once its address
+//! has passed the checks that come before sending.
 
 mod address;
+mod alertmanager;
 mod client;
+mod elasticsearch;
 mod loki;
+mod mail;
+mod syslog;
 
 use std::sync::Arc;
 
@@ -22,6 +27,12 @@ pub struct Output {
     block: &'static str,
     client: Option<Client>,
 }
+
+/// What is said of every event that would be sent to an output that is not played.
+const NOT_PLAYED: &str = "NOT PLAYED: the stand-in does not send to this output";
+
+/// Outputs whose own limits and certificates are known.
+const PLAYED: [&str; 4] = ["alertmanager", "elasticsearch", "loki", "webhook"];
 
 /// Why the program ends at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,17 +145,22 @@ impl Output {
         }
         let destination = self.name.to_lowercase();
         let Some(client) = &self.client else {
-            if let Some(error) = unreachable_syslog(self.block, settings) {
-                log::error(&format!("{} - {error}", self.name));
-            } else {
-                log::stand_in(&format!("{} - the stand-in does not send to this output", self.name));
+            match self.block {
+                "syslog" => metrics.output(&destination, syslog::send(event, settings).await),
+                // Falcosidekick counts no mails.
+                "smtp" => mail::send(event, settings).await,
+                _ => {
+                    log::stand_in(&format!("{} - {NOT_PLAYED}", self.name));
+                    metrics.output(&destination, false);
+                }
             }
-            metrics.output(&destination, false);
             return;
         };
         let delivery = match self.block {
             "loki" => loki::delivery(event, settings),
             "webhook" => Delivery::webhook(event, settings),
+            "alertmanager" => alertmanager::delivery(event, settings),
+            "elasticsearch" => elasticsearch::delivery(event, settings),
             _ => Delivery::refused(),
         };
         let good = client.deliver(delivery, settings).await;
@@ -192,12 +208,4 @@ fn enable_other(settings: &Settings, spec: &Spec) -> Result<Option<()>, Crash> {
         }
         _ => Ok(Some(())),
     }
-}
-
-/// A port that is none makes an address that cannot be dialled.
-fn unreachable_syslog(block: &str, settings: &Settings) -> Option<String> {
-    let port = settings.text("syslog.port");
-    let bad = block == "syslog" && port.contains(':');
-    let address = format!("{}:{port}", settings.text("syslog.host"));
-    bad.then(|| format!("dial {}: address {address}: too many colons in address", settings.text("syslog.protocol")))
 }

@@ -38,6 +38,8 @@ pub struct Delivery {
     pub headers: Vec<(String, String)>,
     /// The body; `None` when the stand-in does not know it.
     pub body: Option<String>,
+    /// Where to, if that depends on the event or the time.
+    pub address: Option<String>,
 }
 
 impl Delivery {
@@ -46,12 +48,12 @@ impl Delivery {
         let mut headers = vec![("Content-Type".to_owned(), "application/json; charset=utf-8".to_owned())];
         headers.extend(settings.map("webhook.customheaders"));
         let method = if settings.text("webhook.method").eq_ignore_ascii_case("put") { "PUT" } else { "POST" };
-        Self { method: method.into(), headers, body: Some(format!("{}\n", event.json())) }
+        Self { method: method.into(), headers, body: Some(format!("{}\n", event.json())), address: None }
     }
 
     /// What the stand-in does not make.
     pub fn refused() -> Self {
-        Self { method: "POST".into(), headers: Vec::new(), body: None }
+        Self { method: "POST".into(), headers: Vec::new(), body: None, address: None }
     }
 }
 
@@ -67,7 +69,7 @@ impl Client {
         if addresses.len() > 1 {
             log::stand_in(&format!("{name} - the stand-in does not send to several addresses"));
         }
-        let known = matches!(block, "loki" | "webhook");
+        let known = super::PLAYED.contains(&block);
         let limit = if known { settings.number(&format!("{block}.maxconcurrentrequests")) } else { 1 };
         let permits = usize::try_from(limit).ok().filter(|limit| *limit > 0);
         Some(Self {
@@ -94,7 +96,9 @@ impl Client {
             Err(words) => {
                 let line = format!("{name} - {words}");
                 log::error(&line);
-                log::error(&line);
+                if self.repeats_errors() {
+                    log::error(&line);
+                }
                 false
             }
         }
@@ -124,25 +128,33 @@ impl Client {
             _ => (format!("unexpected Response ({status})"), format!("{status} {}", response.reason)),
         };
         log::error(&format!("{name} - {first}"));
-        log::error(&format!("{name} - {second}"));
+        if self.repeats_errors() {
+            log::error(&format!("{name} - {second}"));
+        }
         false
+    }
+
+    /// Most outputs log what their client has logged already.
+    fn repeats_errors(&self) -> bool {
+        self.block != "elasticsearch"
     }
 
     /// Follows redirects as Go does: after a 301, 302 or 303 with a GET that carries nothing.
     async fn request(&self, delivery: Delivery, settings: &Settings) -> Result<Response, String> {
-        let shown = show(&self.address);
+        let address = delivery.address.as_ref().unwrap_or(&self.address);
+        let shown = show(address);
         let method = capital(&delivery.method);
         let failed = |words: &str| format!("{method} \"{shown}\": {words}");
-        if !(self.address.starts_with("http://") || self.address.starts_with("https://")) {
-            let scheme = self.address.split(':').next().unwrap_or_default();
+        if !(address.starts_with("http://") || address.starts_with("https://")) {
+            let scheme = address.split(':').next().unwrap_or_default();
             return Err(failed(&format!("unsupported protocol scheme {scheme:?}")));
         }
-        let Ok(mut url) = self.address.parse::<Url>() else {
-            let scheme = self.address.split(':').next().unwrap_or_default();
+        let Ok(mut url) = address.parse::<Url>() else {
+            let scheme = address.split(':').next().unwrap_or_default();
             return Err(format!("{method} \"{scheme}:\": http: no Host in request URL"));
         };
         let Some(body) = delivery.body else {
-            log::stand_in(&format!("{} - the stand-in does not send to this output", self.name));
+            log::stand_in(&format!("{} - {}", self.name, super::NOT_PLAYED));
             return Err("(stand-in) nothing was sent".into());
         };
         if settings.switch("debug") {

@@ -30,7 +30,7 @@ pub fn delivery(event: &Event, settings: &Settings) -> Delivery {
         headers.push(("X-Scope-Orgid".to_owned(), settings.text("loki.tenant").to_owned()));
     }
     headers.extend(settings.map("loki.customheaders"));
-    Delivery { method: "POST".into(), headers, body: Some(body) }
+    Delivery { method: "POST".into(), headers, body: Some(body), address: None }
 }
 
 fn labels(event: &Event, settings: &Settings) -> BTreeMap<String, String> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use charm_tests::stand_in::tls::{self, Identity, Trust};
+use crate::stand_in::tls::{self, Identity, Trust};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -23,8 +23,8 @@ impl Authority {
     /// Makes all certificates.
     pub fn create() -> Self {
         let authority = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        let root = root("conformance root");
-        let other = super::authority::root("another root");
+        let root = root_of("test root");
+        let other = root_of("another root");
         let intermediate = intermediate(&root);
         authority.write("ca.pem", &root.pem());
         authority.write("ca.crt", &root.pem());
@@ -131,7 +131,7 @@ impl Authority {
     }
 }
 
-fn root(name: &str) -> Issuer {
+fn root_of(name: &str) -> Issuer {
     CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().expect("a new key"))
         .expect("a certificate")
 }
