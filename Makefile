@@ -36,6 +36,12 @@ test-machine: ## as root: the played systemctl and the charm beside a real syste
 	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
 	$(CARGO_TEST) --locked --package charm-tests --bin bench -- --ignored
 
+systems: pebble ## build the real systems that test-systems needs, once: the API of Kubernetes, with etcd; about 6 minutes
+	@for tool in etcd kube-apiserver; do tests/tools/build $$tool >/dev/null; done
+
+test-systems: systems ## the charms beside real systems
+	$(CARGO_TEST) --locked --package charm-tests --test systems -- --include-ignored --test-threads=2
+
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
 	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture
 

@@ -106,6 +106,8 @@ fn falcosidekick_keeps_its_names() {
             ("allow-plain-http", "boolean", Some("false".into())),
             ("custom-fields", "string", None),
             ("custom-tags", "string", None),
+            ("external-access", "string", Some("none".into())),
+            ("load-balancer-annotations", "string", None),
             ("metrics-port", "int", Some("2810".into())),
             ("minimum-priority", "string", Some("debug".into())),
             ("outputs", "string", None),

@@ -15,6 +15,7 @@ pub mod ingress;
 pub mod interfaces;
 pub mod interrupt;
 pub mod juju;
+pub mod kubernetes;
 pub mod loki;
 pub mod machine;
 pub mod mail_server;

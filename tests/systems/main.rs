@@ -1,7 +1,7 @@
 //! Alerts at the programs that they are for, sent by a Falcosidekick that the compiled charm has configured.
 //!
 //! Falcosidekick is a stand-in, unless `FALCOSIDEKICK` names the real program. Real are Loki, Alertmanager, rsyslog and
-//! Prometheus. Doubles, and named so: the door in front of Loki that asks for a password, the mail server, and the HTTPS
+//! Prometheus; and, with the charm alone, the API server of Kubernetes. Doubles, and named so: the door in front of Loki that asks for a password, the mail server, and the HTTPS
 //! servers in the place of a webhook, Elasticsearch and a receiver of OTLP.
 //!
 //! The OpenTelemetry Collector is not here: the registry of Go modules serves no version of its Loki receiver that it can
@@ -11,6 +11,7 @@
 
 mod alertmanager;
 mod door;
+mod kubernetes;
 mod loki;
 mod mail;
 mod model;

@@ -33,6 +33,8 @@ pub struct Hook {
     pub proxy: Proxy,
     /// The secret that this event is about.
     pub secret: Option<SecretEvent>,
+    /// The API server of the cluster that this unit runs in, if it does.
+    pub api_server: Option<ApiServer>,
     /// The relation that this hook tells the end of. Juju may still list it; its data no longer counts.
     pub(crate) broken: Option<RelationId>,
     root: PathBuf,
@@ -47,6 +49,15 @@ pub struct SecretEvent {
     pub label: String,
     /// The revision that expired, or that nobody reads any more.
     pub revision: Option<u32>,
+}
+
+/// Where Kubernetes answers its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiServer {
+    /// An address.
+    pub host: String,
+    /// Its port.
+    pub port: String,
 }
 
 /// The model of a unit.
@@ -128,6 +139,9 @@ impl Hook {
             label: get("JUJU_SECRET_LABEL").unwrap_or_default().to_owned(),
             revision: get("JUJU_SECRET_REVISION").and_then(|revision| revision.parse().ok()),
         });
+        let api_server = get("KUBERNETES_SERVICE_HOST")
+            .zip(get("KUBERNETES_SERVICE_PORT_HTTPS").or_else(|| get("KUBERNETES_SERVICE_PORT")))
+            .map(|(host, port)| ApiServer { host: host.to_owned(), port: port.to_owned() });
         Ok(Self {
             unit: want("JUJU_UNIT_NAME")?.parse().context("failed to read JUJU_UNIT_NAME")?,
             model: Model { name: want("JUJU_MODEL_NAME")?.to_owned(), uuid: want("JUJU_MODEL_UUID")?.to_owned() },
@@ -145,6 +159,7 @@ impl Hook {
                 .collect(),
             },
             secret,
+            api_server,
             broken,
             root: PathBuf::from(get(ROOT).unwrap_or("/")),
         })
@@ -231,6 +246,15 @@ mod tests {
         let changed = hook(&[("JUJU_SECRET_ID", "secret:x")]).unwrap().secret.unwrap();
         assert_eq!((changed.label.as_str(), changed.revision), ("", None));
         assert_eq!(hook(&[]).unwrap().secret, None);
+    }
+
+    #[test]
+    fn the_api_server_is_known_inside_a_cluster_only() {
+        let known = hook(&[("KUBERNETES_SERVICE_HOST", "fd00::1"), ("KUBERNETES_SERVICE_PORT_HTTPS", "6443")]);
+        let server = ApiServer { host: "fd00::1".into(), port: "6443".into() };
+        assert_eq!(known.unwrap().api_server, Some(server));
+        assert_eq!(hook(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1")]).unwrap().api_server, None);
+        assert_eq!(hook(&[]).unwrap().api_server, None);
     }
 
     #[test]

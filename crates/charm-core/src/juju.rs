@@ -136,6 +136,39 @@ pub fn network_get(endpoint: &str) -> Result<Network> {
     json(Command::new("network-get").args(["--format=json", "--", endpoint]))
 }
 
+/// What this unit has had Juju keep under a key; `None` when there is nothing.
+pub fn state_get(key: &str) -> Result<Option<String>> {
+    // What is missing is an empty text, and all of it null if there never was any.
+    let value: Option<String> = json(Command::new("state-get").args(["--format=json", "--", key]))?;
+    Ok(value.filter(|value| !value.is_empty()))
+}
+
+/// Has Juju keep a text for this unit when the hook succeeds.
+pub fn state_set(key: &str, value: &str) -> Result<()> {
+    run(Command::new("state-set").args(["--", &format!("{key}={value}")]))
+}
+
+/// Has Juju forget it when the hook succeeds.
+pub fn state_delete(key: &str) -> Result<()> {
+    run(Command::new("state-delete").args(["--", key]))
+}
+
+/// How many units of this application there are to be: without those that are being removed.
+pub fn planned_units() -> Result<usize> {
+    #[derive(Deserialize)]
+    struct Goal {
+        #[serde(default)]
+        units: BTreeMap<String, Unit>,
+    }
+    #[derive(Deserialize)]
+    struct Unit {
+        #[serde(default)]
+        status: String,
+    }
+    let goal: Goal = json(Command::new("goal-state").arg("--format=json"))?;
+    Ok(goal.units.values().filter(|unit| unit.status != "dying").count())
+}
+
 /// Sets the status of this unit. Takes effect at once, also when the hook fails.
 pub fn status_set(status: &Status) -> Result<()> {
     run(Command::new("status-set").args(["--", status.name(), &status.message()]))

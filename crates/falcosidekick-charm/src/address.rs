@@ -1,7 +1,7 @@
 //! Where callers are sent: one address that does not depend on which unit leads, or how many there are. Pure.
 //!
-//! An ingress comes first; then, for callers in the same model and so in the same cluster, the name of the Service, and
-//! for all others the address that Kubernetes gave to it. With a certificate, only what it is for.
+//! An ingress comes first, then an address that the cluster has for callers from outside; then, for callers in the same
+//! model and so in the same cluster, the name of the Service, and for all others the address that Kubernetes gave to it. With a certificate, only what it is for.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::config::{ALLOW_PLAIN_HTTP, Config};
 use crate::facts::Facts;
+use crate::kubernetes::{self, Outside};
 use crate::listener::{Listener, PING};
 use crate::names::{CERTIFICATES, HTTP_ENDPOINT, INGRESS};
 use crate::tls::{Identity, Tls};
@@ -55,13 +56,24 @@ pub fn service_name(facts: &Facts) -> String {
 /// Decides.
 pub fn decide(facts: &Facts, config: &Config, listener: Listener, tls: Option<&Tls>) -> Address {
     let service = service_name(facts);
-    let all: Vec<&str> = [service.as_str()].into_iter().chain(facts.addresses.iter().map(String::as_str)).collect();
-    let (near, far) = (hosts(&all, listener, tls), hosts(&all[1..], listener, tls));
+    let outside = kubernetes::decide::outside(&facts.cluster, listener.port);
+    let own: Vec<&str> = facts.addresses.iter().map(String::as_str).collect();
+    let (for_near, for_far, port) = match &outside {
+        Outside::At { hosts, port } => {
+            let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+            (hosts.clone(), hosts, *port)
+        }
+        Outside::NotWanted | Outside::Pending => ([&[service.as_str()], &own[..]].concat(), own, listener.port),
+    };
+    let (near, far) = (urls(&for_near, port, listener, tls), urls(&for_far, port, listener, tls));
     // Everybody who asks the listener itself has to be able to believe it, the proxy of an ingress included.
     let mut hosts: Vec<Url> = [near.first(), far.first()].into_iter().flatten().cloned().collect();
     hosts.dedup();
     if facts.ingress.is_some() {
         return Address { hosts, ..through_ingress(facts, config) };
+    }
+    if outside == Outside::Pending {
+        return Address { hosts, ..Address::default() }; // The reason stands in the status already.
     }
     let ca = tls.map(Tls::authorities).unwrap_or_default().to_vec();
     let url_of = |relation: &RelationId| if facts.near.contains(relation) { near.first() } else { far.first() };
@@ -70,23 +82,23 @@ pub fn decide(facts: &Facts, config: &Config, listener: Listener, tls: Option<&T
         .keys()
         .filter_map(|relation| Some((*relation, Provider { url: url_of(relation)?.clone(), ca: ca.clone() })))
         .collect();
-    let is_waiting = told.len() < facts.told_falcos.len() || (far.is_empty() && !facts.addresses.is_empty());
-    let note = is_waiting.then(|| why_nowhere(facts, listener, tls));
+    let is_waiting = told.len() < facts.told_falcos.len() || (far.is_empty() && !for_far.is_empty());
+    let note = is_waiting.then(|| why_nowhere(&for_far, listener, tls));
     Address { told, hosts, way_in: None, note }
 }
 
-/// The hosts among these under which the listener is reached and believed.
-fn hosts(all: &[&str], listener: Listener, tls: Option<&Tls>) -> Vec<Url> {
+/// Where the listener is reached and believed at these hosts and this port.
+fn urls(hosts: &[&str], port: u16, listener: Listener, tls: Option<&Tls>) -> Vec<Url> {
     let leaf = tls.and_then(|tls| tls.identity.as_ref()).map(Identity::leaf);
     let is_named = |host: &str| {
         let name = Name::of_host(host);
         leaf.is_none_or(|leaf| name.is_some_and(|name| leaf.names.contains(&name)))
     };
-    all.iter().filter(|host| is_named(host)).filter_map(|host| listener.url_at(host)).collect()
+    hosts.iter().filter(|host| is_named(host)).filter_map(|host| listener.url_on(host, port)).collect()
 }
 
-fn why_nowhere(facts: &Facts, listener: Listener, tls: Option<&Tls>) -> Status {
-    let host = facts.addresses.iter().find(|address| listener.url_at(address).is_some());
+fn why_nowhere(hosts: &[&str], listener: Listener, tls: Option<&Tls>) -> Status {
+    let host = hosts.iter().find(|host| listener.url_at(host).is_some());
     match (host, tls) {
         (Some(host), Some(tls)) if tls.is_awaited => {
             Status::Waiting(format!("{CERTIFICATES}: waiting for a certificate that is for {host}"))

@@ -1,4 +1,5 @@
-//! Makes it so, in one fixed order, and looks again.
+//! Makes it so, in one fixed order, and looks again. Our objects in the cluster are seen to before, as they may change
+//! what is decided.
 //!
 //! 1. the request for a certificate and its secrets, and who this is, which touch nothing that runs;
 //! 2. the files, then the layer, so that the layer never names a newer configuration than there is;
@@ -10,6 +11,7 @@
 
 pub mod answer;
 mod certificates;
+pub mod kubernetes;
 
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     let Plan {
         certificate,
         introduce,
+        kubernetes,
         write: _,
         layer: _,
         service: _,
@@ -56,6 +59,7 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
         notes: _,
     } = plan;
     certificates::apply(hook, certificate)?;
+    kubernetes::mark(kubernetes)?;
     self::publish(introduce)?;
     let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
         Err(error) if error.is_not_ready() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
@@ -97,6 +101,7 @@ async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(See
     let Plan {
         certificate: _,
         introduce: _,
+        kubernetes: _,
         write,
         layer,
         service,

@@ -6,6 +6,7 @@ use charm_core::Status;
 use charm_core::config::{Kind, Problem, Problems, RawConfig};
 
 use crate::fields::{CUSTOM_FIELDS, CUSTOM_TAGS, TEMPLATED_FIELDS};
+use crate::kubernetes::access::{Access, EXTERNAL_ACCESS, LOAD_BALANCER_ANNOTATIONS};
 use crate::outputs::{MINIMUM_PRIORITY, OUTPUTS, OUTPUTS_SECRET};
 
 const PORT: &str = "port";
@@ -22,12 +23,14 @@ const DEFAULT_METRICS_PORT: u16 = 2810;
 
 /// Every option, as `charmcraft.yaml` has to declare it. Those about what is added to events and where they go are read
 /// in [`crate::sinks`].
-pub const OPTIONS: [(&str, Kind); 9] = [
+pub const OPTIONS: [(&str, Kind); 11] = [
     (PORT, Kind::Integer),
     (METRICS_PORT, Kind::Integer),
     (ALLOW_PLAIN_HTTP, Kind::Switch),
     (CUSTOM_FIELDS, Kind::Text),
     (CUSTOM_TAGS, Kind::Text),
+    (EXTERNAL_ACCESS, Kind::Text),
+    (LOAD_BALANCER_ANNOTATIONS, Kind::Text),
     (MINIMUM_PRIORITY, Kind::Text),
     (OUTPUTS, Kind::Text),
     (OUTPUTS_SECRET, Kind::Secret),
@@ -56,6 +59,8 @@ impl Config {
             problems.push(Problem::new(METRICS_PORT, text));
         }
         let allow_plain_http = problems.catch(raw.get(ALLOW_PLAIN_HTTP)).flatten().unwrap_or(false);
+        // They are facts as well, as Kubernetes is asked only if they say so.
+        drop(Access::parse(raw, &mut problems));
         if problems.is_empty() { Ok(Self { port, metrics_port, allow_plain_http }) } else { Err(problems.into()) }
     }
 }

@@ -11,6 +11,7 @@ use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, ingress,
 use charm_core::names::RelationId;
 use charm_core::relation::{self, Databag, Side};
 use charm_core::secret::Redacted;
+use charm_core::topology::Topology;
 use charm_core::x509;
 use serde_json::json;
 use url::Url;
@@ -29,7 +30,7 @@ use crate::outputs::{OUTPUTS, Surroundings, table};
 use crate::plan::{Plan, Publish, ServiceAction};
 use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
-use crate::{address, proxy, render, trust};
+use crate::{address, kubernetes, proxy, render, trust};
 
 /// Decides. `Err`: nothing is touched this time, what runs goes on and what is published stays.
 pub fn decide(facts: &Facts) -> Result<Plan, Status> {
@@ -54,6 +55,10 @@ fn with_options(facts: &Facts, config: &Config, sinks: Sinks) -> Plan {
         (None, Some(asked)) => tls::forget_all(facts.unit, asked),
         (None, None) => tls::Steps::default(),
     };
+    let Topology { application, model, .. } = &facts.topology;
+    let kubernetes = kubernetes::decide::decide(&facts.cluster, application, model, config.port.number());
+    plan.kubernetes = kubernetes.steps;
+    plan.notes.extend(kubernetes.status);
     plan
 }
 

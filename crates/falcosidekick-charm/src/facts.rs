@@ -1,6 +1,7 @@
 //! What is there. Reads everything, changes nothing. Bad data of a user or a peer is a fact, not an error.
 
 mod certificates;
+pub mod cluster;
 mod ingress;
 mod observability;
 mod trust;
@@ -23,6 +24,7 @@ use charm_core::{Event, Hook, juju, secret};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use crate::kubernetes::Cluster;
 use crate::log::{ALL_LINES, Log};
 use crate::names::{
     CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE, SHADOWS,
@@ -68,6 +70,8 @@ pub struct Facts {
     pub own_address: Option<IpAddr>,
     /// The way in from outside.
     pub ingress: Option<Ingress>,
+    /// The way in from outside by Kubernetes' own means.
+    pub cluster: Cluster,
     /// Who signs this unit's certificate.
     pub authority: Option<Authority>,
     /// What this unit asked for in the relation to one whose end this hook tells.
@@ -160,6 +164,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     };
     let topology = Topology::of(hook, CHARM);
     let config = juju::config_get()?;
+    let cluster = cluster::cluster(hook, leader, &config).await?;
     let mut secrets = Secrets::new();
     for id in secrets::wanted(&config) {
         let content = secret::content(&id)?;
@@ -186,6 +191,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         received: trust::received(hook, leader)?,
         told_authorities: told(hook, leader, relation::ids(hook, SEND_CA_CERT)?.into_iter())?,
         loki: published(&loki),
+        cluster,
         authority,
         last_asked: certificates::last_asked(hook)?,
         due: secret_of(hook, "secret-expired"),

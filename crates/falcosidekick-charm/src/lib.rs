@@ -11,6 +11,7 @@ pub mod decide;
 pub mod facts;
 pub mod fields;
 pub mod health;
+pub mod kubernetes;
 pub mod listener;
 pub mod log;
 pub mod names;
@@ -36,16 +37,25 @@ pub fn main() -> ExitCode {
 async fn dispatch(hook: Hook) -> Result<Option<Status>> {
     match &hook.event {
         Event::Reconcile(_) => reconcile(&hook).await,
-        Event::Remove => Ok(None), // Everything there is goes away with the pod.
+        // Everything else goes away with the pod.
+        Event::Remove => {
+            apply::kubernetes::farewell(&hook).await;
+            Ok(None)
+        }
         Event::Action(name) => actions::run(&hook, name).await.map(|()| None),
     }
 }
 
 async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
-    let facts = facts::gather(hook).await?; // reads everything, changes nothing
-    let plan = decide::decide(&facts)?; // pure
+    let mut facts = facts::gather(hook).await?; // reads everything, changes nothing
+    let mut plan = decide::decide(&facts)?; // pure
     if hook.dry_run {
         return charm_core::run::print_plan(&plan).map(|()| None);
+    }
+    // What the cluster makes of it may change where callers are sent, so that everything is decided once more.
+    if let Some(objects) = apply::kubernetes::apply(hook, &plan.kubernetes, &facts.cluster).await {
+        facts.cluster.objects = Some(objects);
+        plan = decide::decide(&facts)?;
     }
     let seen = apply::apply(hook, &plan).await?; // changes what differs, then looks again
     let health = health::look(hook, &plan, &seen).await?; // what has become of alerts since the last hook

@@ -65,7 +65,12 @@ impl Listener {
 
     /// As seen from elsewhere, under an address or a host name of this application; `None` when it is neither.
     pub fn url_at(&self, address: &str) -> Option<Url> {
-        let (scheme, port) = (self.scheme(), self.port);
+        self.url_on(address, self.port)
+    }
+
+    /// The same on another port that leads here.
+    pub fn url_on(&self, address: &str, port: u16) -> Option<Url> {
+        let scheme = self.scheme();
         let host = match address.parse() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
             _ => address.to_owned(),

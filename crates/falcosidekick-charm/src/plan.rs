@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::address::WayIn;
 use crate::health::redirects::Target;
+use crate::kubernetes;
 use crate::listener::Listener;
 use crate::names::{CERTIFICATES, INGRESS, SEND_LOKI_LOGS, SERVICE};
 use crate::outputs::OUTPUTS;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub certificate: Steps,
     /// What those who look at Falcosidekick are told, whatever becomes of the service.
     pub introduce: Vec<Publish>,
+    /// What to do about our objects in the cluster, whatever becomes of the service.
+    pub kubernetes: kubernetes::Steps,
     /// Files of the container whose content differs.
     #[serde(serialize_with = "without_content")]
     pub write: Vec<File>,

@@ -6,6 +6,7 @@
 mod actions;
 mod config;
 mod container;
+mod external_access;
 mod garbage;
 mod health;
 mod http_endpoint;

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use charm_tests::juju::event::{Kind, WorkloadEvent};
 use charm_tests::juju::{Context, Event, Moment, Outcome, Owner, Relation, State, Verdict};
+use charm_tests::kubernetes::double::ApiDouble;
+use charm_tests::kubernetes::{mount_credentials, variables};
 use charm_tests::loki::{Entry, LokiReceiver};
 use charm_tests::pebble::{Pebble, pebble_binary};
 use charm_tests::ports::free_port;
@@ -78,6 +80,19 @@ impl World {
         };
         world.install_program(program);
         world
+    }
+
+    /// The same pod beside an API server of Kubernetes, in the model and for the application that all tests have.
+    pub fn beside(self, api: &ApiDouble) -> Self {
+        mount_credentials(self.root(), "test-model", api.authority(), "a token");
+        self.beside_port(api.port())
+    }
+
+    /// The same where nothing changes but the port of the API server.
+    pub fn beside_port(mut self, port: u16) -> Self {
+        let context = context(self.root());
+        self.context = variables(port).into_iter().fold(context, |context, (name, value)| context.env(name, value));
+        self
     }
 
     pub fn path(&self, absolute: &str) -> PathBuf {

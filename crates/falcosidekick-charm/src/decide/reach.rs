@@ -6,6 +6,7 @@ use charm_core::x509::Name;
 use url::Url;
 
 use crate::facts::Facts;
+use crate::kubernetes;
 use crate::listener::Listener;
 use crate::plan::Question;
 use crate::tls::{Identity, Names};
@@ -24,8 +25,9 @@ pub fn names(facts: &Facts) -> Names {
     ];
     let way_in = facts.ingress.as_ref().and_then(|ingress| ingress.published.as_ref().ok()?.as_ref());
     let way_in = way_in.and_then(|provider| provider.url.host_str());
-    let addresses = facts.addresses.iter().map(String::as_str);
-    let told: BTreeSet<Name> = addresses.chain(way_in).filter_map(Name::of_host).collect();
+    let outside = kubernetes::decide::hosts(&facts.cluster);
+    let told = outside.iter().chain(&facts.addresses).map(String::as_str).chain(way_in);
+    let told: BTreeSet<Name> = told.filter_map(Name::of_host).collect();
     let all = hosts.iter().filter_map(|host| Name::of_host(host)).chain(told.iter().cloned()).collect();
     Names { common: pod, all, told }
 }
