@@ -49,8 +49,8 @@ const CHARMS: [Charm; 2] = [
         metrics: || {
             let recording = json(include_str!("../recordings/falcosidekick/metrics_exposition.json"));
             let texts = recording["exchanges"].as_array().unwrap().iter();
-            let text = texts.map(|exchange| exchange["response"]["body"].as_str().unwrap());
-            text.last().unwrap().to_owned()
+            let mut text = texts.map(|exchange| exchange["response"]["body"].as_str().unwrap());
+            text.next_back().unwrap().to_owned()
         },
         variables: &[
             "prometheusds",

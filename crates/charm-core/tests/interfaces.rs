@@ -78,10 +78,12 @@ fn read_dashboards(databag: &Databag) -> Result<Option<Databag>, DatabagError> {
     };
     let written = read.write();
     assert_eq!(grafana_dashboard::Provider::read(&written)?, Some(read));
-    let json = |databag: &Databag| -> Value { serde_json::from_str(databag.get("dashboards").unwrap()).unwrap() };
+    let json = |databag: &Databag| -> Value {
+        serde_json::from_str(databag.get("dashboards").expect("a key that was read")).expect("JSON that was read")
+    };
     let (mut ours, theirs) = (json(&written), json(databag));
     ours["uuid"] = theirs["uuid"].clone();
-    for (name, template) in ours["templates"].as_object_mut().unwrap() {
+    for (name, template) in ours["templates"].as_object_mut().expect("an object that was written") {
         for key in ["juju_topology", "dashboard_alt_uid"] {
             template[key] = theirs["templates"][name][key].clone();
         }
@@ -92,7 +94,7 @@ fn read_dashboards(databag: &Databag) -> Result<Option<Databag>, DatabagError> {
 fn topology(key: &'static str, metadata: &str) -> Result<Topology, DatabagError> {
     let mut metadata: BTreeMap<String, String> = serde_json::from_str(metadata)
         .map_err(|_| DatabagError::new(key, metadata, "it is not a JSON object of texts"))?;
-    let mut take = |name: &str| metadata.remove(name).unwrap();
+    let mut take = |name: &str| metadata.remove(name).expect("a topology is whole");
     Ok(Topology {
         model: take("model"),
         model_uuid: take("model_uuid"),

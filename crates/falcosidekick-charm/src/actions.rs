@@ -6,6 +6,7 @@ mod test_alert;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use charm_core::interfaces::{RelationData, certificate_transfer, falcosidekick_http_endpoint};
 use charm_core::status::Status;
 use charm_core::x509::{self, Certificate};
 use charm_core::{Hook, juju};
@@ -14,8 +15,8 @@ use crate::apply::answer::{self, NoAnswer};
 use crate::decide::{self, decide};
 use crate::facts::{self, Facts};
 use crate::log;
-use crate::names::{CERTIFICATES, CONTAINER, SERVICE};
-use crate::plan::{Plan, ServiceAction};
+use crate::names::{CERTIFICATES, CONTAINER, HTTP_ENDPOINT, SEND_CA_CERT, SERVICE};
+use crate::plan::{Plan, Seen, ServiceAction};
 use crate::tls::Identity;
 
 /// Runs the action of this name.
@@ -38,7 +39,7 @@ fn set(results: &BTreeMap<String, String>) -> Result<()> {
 
 type Results = BTreeMap<&'static str, String>;
 
-/// What Falcosidekick shows itself with, and whether it does so.
+/// What Falcosidekick shows itself with, whether it does so, and who was told to believe it.
 async fn check_tls(facts: &Facts) -> Result<Results> {
     let identity = identity(facts)?;
     let leaf = identity.leaf();
@@ -53,6 +54,7 @@ async fn check_tls(facts: &Facts) -> Result<Results> {
         ("days-left", days.to_string()),
         ("chain", subjects(&identity.chain)),
         ("authorities", subjects(&identity.authorities)),
+        ("told-to-trust", told(facts, &identity.authorities)?),
         ("answers", answers(facts).await),
     ]))
 }
@@ -66,30 +68,58 @@ fn get_ca(facts: &Facts) -> Result<Results> {
 async fn restart(hook: &Hook) -> Result<Results> {
     let pebble = hook.container(CONTAINER)?;
     let facts = facts::gather(hook).await?;
-    let Plan { service: ServiceAction::Run(listener, question), secrets, .. } = decide(&facts)? else {
-        bail!("{SERVICE} is not to run, see the status of the unit")
+    let plan = decide(&facts);
+    let ServiceAction::Run(listener, question) = &plan.service else {
+        bail!("{SERVICE} is not to be started now: {}", why_not(&plan))
     };
+    let hide = |words: &str| log::without(words, plan.secrets.expose());
     if let Err(error) = pebble.restart(&[SERVICE]).await {
         // The last words of a program that ends at once are among Pebble's, and can quote what it was told.
-        bail!("failed to restart {SERVICE}: {}", log::without(&error.to_string(), secrets.expose()));
+        bail!("failed to restart {SERVICE}: {}", hide(&error.to_string()));
     }
-    match answer::wait_for(listener, &question).await {
+    match answer::wait_for(*listener, question).await {
         Ok(()) => Ok(BTreeMap::from([("restarted", SERVICE.to_owned())])),
         Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => {
-            bail!("{SERVICE} was restarted, and does not answer: {words}")
+            bail!("{SERVICE} was restarted, and does not answer: {}", hide(&words))
         }
     }
 }
 
 async fn answers(facts: &Facts) -> String {
-    match decide(facts).map(|plan| plan.service) {
-        Ok(ServiceAction::Run(listener, question)) => match answer::once(listener, &question).await {
-            Ok(()) => "yes".to_owned(),
-            Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => format!("no: {words}"),
-        },
-        Ok(ServiceAction::Leave | ServiceAction::Stop) => "not asked: see the status of the unit".to_owned(),
-        Err(status) => format!("not asked: {}", status.message()),
+    let plan = decide(facts);
+    let ServiceAction::Run(listener, question) = &plan.service else {
+        return format!("not asked: {}", why_not(&plan));
+    };
+    match answer::once(*listener, question).await {
+        Ok(()) => "yes".to_owned(),
+        Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => format!("no: {words}"),
     }
+}
+
+/// Why a plan does not have the service run.
+fn why_not(plan: &Plan) -> String {
+    plan.status(&Seen::Nothing).message()
+}
+
+/// Who was told whom to believe, as `application (endpoint)`. What the application published is for its leader to read.
+fn told(facts: &Facts, authorities: &[Certificate]) -> Result<String> {
+    if !facts.leader {
+        return Ok("only the leader can tell".to_owned());
+    }
+    let falcos = facts.told_falcos.iter().map(|(relation, databag)| {
+        let ca = falcosidekick_http_endpoint::Provider::read(databag).ok().flatten().map(|told| told.ca);
+        (HTTP_ENDPOINT, relation, ca)
+    });
+    let others = facts.told_authorities.iter().map(|(relation, databag)| {
+        let ca = certificate_transfer::Provider::read(databag).ok().flatten().map(|told| told.certificates);
+        (SEND_CA_CERT, relation, ca)
+    });
+    let believes = |ca: &Option<Vec<Certificate>>| ca.as_deref() == Some(authorities);
+    let mut all = Vec::new();
+    for (endpoint, relation, _) in falcos.chain(others).filter(|(_, _, ca)| believes(ca)) {
+        all.push(format!("{} ({endpoint})", juju::relation_list_app(*relation)?));
+    }
+    Ok(if all.is_empty() { "nobody".to_owned() } else { all.join(", ") })
 }
 
 fn identity(facts: &Facts) -> Result<Identity> {

@@ -32,21 +32,15 @@ use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
 use crate::{address, kubernetes, proxy, render, trust};
 
-/// Decides. `Err`: nothing is touched this time, what runs goes on and what is published stays.
-pub fn decide(facts: &Facts) -> Result<Plan, Status> {
-    let around = observability::decide(facts);
+/// Decides. With bad options what runs goes on and what is published stays. The certificate needs none of them, and
+/// neither does what those who look are told: the end of a relation is told in one hook only, and secrets have to go in
+/// that one.
+pub fn decide(facts: &Facts) -> Plan {
+    let tls = tls(facts);
     let mut plan = match options(facts) {
-        Ok((config, sinks)) => with_options(facts, &config, sinks),
-        Err(status) if around.is_settled() => return Err(status),
+        Ok((config, sinks)) => with_options(facts, &config, sinks, tls.as_ref()),
         Err(status) => Plan::leave(status),
     };
-    around.put_into(&mut plan);
-    Ok(plan)
-}
-
-fn with_options(facts: &Facts, config: &Config, sinks: Sinks) -> Plan {
-    let tls = tls(facts);
-    let mut plan = workload(facts, config, sinks, tls.as_ref()).unwrap_or_else(Plan::leave);
     plan.certificate = match (tls, &facts.last_asked) {
         (Some(tls), _) => {
             plan.notes.extend(tls.status);
@@ -55,6 +49,12 @@ fn with_options(facts: &Facts, config: &Config, sinks: Sinks) -> Plan {
         (None, Some(asked)) => tls::forget_all(facts.unit, asked),
         (None, None) => tls::Steps::default(),
     };
+    observability::decide(facts).put_into(&mut plan);
+    plan
+}
+
+fn with_options(facts: &Facts, config: &Config, sinks: Sinks, tls: Option<&Tls>) -> Plan {
+    let mut plan = workload(facts, config, sinks, tls).unwrap_or_else(Plan::leave);
     let Topology { application, model, .. } = &facts.topology;
     let kubernetes = kubernetes::decide::decide(&facts.cluster, application, model, config.port.number());
     plan.kubernetes = kubernetes.steps;

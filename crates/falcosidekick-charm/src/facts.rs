@@ -48,6 +48,8 @@ pub struct Facts {
     pub unit: u32,
     /// The time, in seconds since 1970.
     pub now: i64,
+    /// Whether this unit leads.
+    pub leader: bool,
     /// Whether this is an event in which the program may have become another one.
     pub program_may_be_new: bool,
     /// The options.
@@ -180,6 +182,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         observers: observability::gather(hook, leader, container.as_ref())?,
         unit: hook.unit.number,
         now: now(),
+        leader,
         program_may_be_new: program_may_be_new(&hook.event),
         proxy: hook.proxy.clone(),
         told_loki: told(hook, leader, loki.iter().map(|relation| relation.id))?,

@@ -48,14 +48,14 @@ async fn dispatch(hook: Hook) -> Result<Option<Status>> {
 
 async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
     let mut facts = facts::gather(hook).await?; // reads everything, changes nothing
-    let mut plan = decide::decide(&facts)?; // pure
+    let mut plan = decide::decide(&facts); // pure
     if hook.dry_run {
         return charm_core::run::print_plan(&plan).map(|()| None);
     }
     // What the cluster makes of it may change where callers are sent, so that everything is decided once more.
     if let Some(objects) = apply::kubernetes::apply(hook, &plan.kubernetes, &facts.cluster).await {
         facts.cluster.objects = Some(objects);
-        plan = decide::decide(&facts)?;
+        plan = decide::decide(&facts);
     }
     let seen = apply::apply(hook, &plan).await?; // changes what differs, then looks again
     let health = health::look(hook, &plan, &seen).await?; // what has become of alerts since the last hook

@@ -96,11 +96,6 @@ fn introduction(
 }
 
 impl Around {
-    /// Whether everything is as it should be.
-    pub fn is_settled(&self) -> bool {
-        self.introduce.is_empty() && self.log_targets == Layer::default()
-    }
-
     /// Puts it into the plan. One request takes all of the layer.
     pub fn put_into(self, plan: &mut Plan) {
         let Self { introduce, log_targets, status } = self;

@@ -153,6 +153,25 @@ fn a_secret_by_reference_stands_in_the_file_of_mode_600_and_nowhere_else() {
 }
 
 #[test]
+fn an_action_that_fails_quotes_falcosidekick_without_secrets() {
+    let (world, state) = World::settled();
+    let sink = Sink::start();
+    let text = format!("webhook: {{address: '{}', customheaders: {{X-Token: 'secret:{SECRET}/token'}}}}", sink.url());
+    let state = state.config("outputs", text).secret(secret("token", "hunter2-swordfish"));
+    let state = world.run(&Event::config_changed(), &state).state;
+    // One that ends at once, and quotes what it read as its last words.
+    let program = world.path("/app/falcosidekick");
+    let words = "#!/bin/sh\nsed -n 's/.*\\(hunter2[a-z-]*\\).*/cannot use \\1 as a token/p' \"$2\"\nexit 1\n";
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, words).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let outcome = world.action("restart", &state).expect_success();
+    let action = outcome.action.clone().unwrap();
+    assert!(action.failed && action.message.contains("cannot use [redacted] as a token"), "{action:?}");
+    assert!(!outcome.report().contains("hunter2"), "{}", outcome.report());
+}
+
+#[test]
 fn credentials_of_a_cloud_are_a_file_that_goes_when_nobody_reads_it_any_more() {
     let (world, state) = World::settled();
     let aws = "aws: {checkidentity: false, accesskeyid: AKIA, secretaccesskey: hunter2, s3: {bucket: b}}\n";
@@ -313,7 +332,7 @@ impl Redirecting {
         let flag = Arc::clone(&is_over);
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let mut request = [0; 65536];
+                let mut request = [0; 4096];
                 let head = if flag.load(Ordering::SeqCst) {
                     "200 OK".to_owned()
                 } else {

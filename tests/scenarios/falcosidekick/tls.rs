@@ -407,7 +407,36 @@ fn an_action_restarts_falcosidekick_and_fails_where_it_is_not_to_run() {
     world.deliver_tls(ADDRESS, &authority.root());
 
     let outcome = world.action("restart", &state.without_relation(2)).expect_success().action.unwrap();
-    assert!(outcome.failed && outcome.message.contains("is not to run"), "{outcome:?}");
+    assert!(outcome.failed && outcome.message.contains("is not to be started now: send-loki-logs: "), "{outcome:?}");
+}
+
+#[test]
+fn an_action_shows_who_was_told_to_trust_the_authority() {
+    let authority = Authority::new("test");
+    let (world, state) = settled(&authority, FRESH);
+    assert_eq!(results(&world, "check-tls", &state)["told-to-trust"], "falco (http-endpoint)");
+    let asking = state.relation(Relation::new(12, "send-ca-cert", "somebody").remote_unit(0));
+    assert_eq!(results(&world, "check-tls", &asking)["told-to-trust"], "falco (http-endpoint)", "not told yet");
+    let state = world.run(&Event::relation_created(12), &asking).state;
+    assert_eq!(results(&world, "check-tls", &state)["told-to-trust"], "falco (http-endpoint), somebody (send-ca-cert)");
+    let other = results(&world, "check-tls", &state.leader(false));
+    assert_eq!(other["told-to-trust"], "only the leader can tell");
+}
+
+#[test]
+fn a_bad_option_keeps_no_secret_of_a_relation_that_ends() {
+    let authority = Authority::new("test");
+    let (world, state) = settled(&authority, FRESH);
+    for bad in [state.clone().config("outputs", "slak: {}"), state.clone().config("outputs-secret", "secret:gone")] {
+        let mut broken = bad;
+        let relation = broken.relation_by_id(CERTIFICATES).clone();
+        *broken.relation_by_id_mut(CERTIFICATES) = relation.broken();
+        let after = world.run(&Event::relation_broken(CERTIFICATES), &broken).state;
+        assert_eq!(after.unit_status.name, "blocked");
+        assert!(after.secrets.is_empty(), "{:?}", after.secrets);
+        assert_eq!(published(&after), published(&state));
+        world.deliver_tls(ADDRESS, &authority.root());
+    }
 }
 
 #[test]

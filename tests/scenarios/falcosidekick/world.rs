@@ -164,13 +164,12 @@ impl World {
         for relation in &outcome.state.relations {
             let (interface, side) = match relation.endpoint.as_str() {
                 "http-endpoint" => ("falcosidekick_http_endpoint", "provider"),
-                "send-loki-logs" => ("loki_push_api", "requirer"),
+                "send-loki-logs" | "logging" => ("loki_push_api", "requirer"),
                 "certificates" => ("tls-certificates", "requirer"),
                 "ingress" => ("ingress", "requirer"),
                 "receive-ca-cert" => ("certificate_transfer", "requirer"),
                 "send-ca-cert" => ("certificate_transfer", "provider"),
                 "grafana-dashboard" => ("grafana_dashboard", "provider"),
-                "logging" => ("loki_push_api", "requirer"),
                 "metrics-endpoint" => ("prometheus_scrape", "provider"),
                 _ => continue,
             };

@@ -42,7 +42,7 @@ impl Wanted {
     /// Reads it. The error says why nothing is configured.
     pub async fn gather(hook: &Hook) -> Result<Self> {
         let facts = facts::gather(hook).await?;
-        let plan = decide(&facts)?;
+        let plan = decide(&facts);
         let ServiceAction::Run(listener, _) = plan.service else {
             let reason = Status::worst(plan.notes).unwrap_or_else(waiting_for_pebble);
             bail!("{SERVICE} is not to run: {}", reason.message());

@@ -34,7 +34,7 @@ fn fresh() -> Facts {
 
 /// The same after its plan was carried out.
 fn settled(mut facts: Facts) -> Facts {
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     let container = facts.container.as_mut().unwrap();
     for file in plan.write {
         container.files.insert(file.path, Digest::of(file.content));
@@ -89,7 +89,7 @@ fn blocked(status: Status) -> String {
 /// The plan leaves everything as it is, with this status.
 #[track_caller]
 fn leaves(facts: &Facts) -> Status {
-    let plan = decide(facts).unwrap();
+    let plan = decide(facts);
     assert_eq!(Plan { notes: Vec::new(), certificate: tls::Steps::default(), ..plan.clone() }, Plan::default());
     plan.status(&Seen::Nothing)
 }
@@ -97,7 +97,7 @@ fn leaves(facts: &Facts) -> Status {
 /// The plan stops the service, takes back the URL and the port, and blocks with this text.
 #[track_caller]
 fn stops(facts: &Facts) -> String {
-    let plan = decide(facts).unwrap();
+    let plan = decide(facts);
     assert_eq!(plan.service, ServiceAction::Stop);
     assert_eq!((&plan.write, &plan.layer, plan.open_port), (&vec![], &None, None));
     let nothing_left = plan.publish.iter().all(|publish| publish.changes.iter().all(|(_, value)| value.is_empty()));
@@ -108,7 +108,7 @@ fn stops(facts: &Facts) -> String {
 
 #[test]
 fn a_fresh_container_gets_its_file_its_layer_and_a_replan_before_anybody_is_told() {
-    let plan = decide(&fresh()).unwrap();
+    let plan = decide(&fresh());
     assert_eq!(
         plan.write.iter().map(|file| (file.path.as_str(), file.mode)).collect::<Vec<_>>(),
         [(CONFIG_FILE, 0o600)]
@@ -123,7 +123,7 @@ fn a_fresh_container_gets_its_file_its_layer_and_a_replan_before_anybody_is_told
 
 #[test]
 fn a_unit_that_is_as_it_should_be_is_left_alone() {
-    let plan = decide(&settled(fresh())).unwrap();
+    let plan = decide(&settled(fresh()));
     assert_eq!((plan.write, plan.layer, plan.publish, plan.send), (vec![], None, vec![], vec![]));
     assert_eq!((plan.open_port, plan.close_ports, plan.tell_version), (None, vec![], false));
     assert!(matches!(plan.service, ServiceAction::Run(..)), "a replan makes good what an interrupted hook left undone");
@@ -133,7 +133,7 @@ fn a_unit_that_is_as_it_should_be_is_left_alone() {
 fn one_port_reaches_the_file_the_check_the_published_url_and_the_open_port() {
     let mut facts = settled(fresh());
     facts.config = options(&[("allow-plain-http", "true"), ("port", "4000")]);
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert!(String::from_utf8(plan.write[0].content.clone()).unwrap().contains("\"listenport\": 4000"));
     let check = plan.layer.as_ref().unwrap().checks["health"].http.clone().unwrap();
     assert_eq!(check.url, "http://127.0.0.1:4000/healthz");
@@ -146,7 +146,7 @@ fn one_port_reaches_the_file_the_check_the_published_url_and_the_open_port() {
 fn a_file_that_is_right_does_not_hide_a_layer_that_is_not_there() {
     let mut facts = settled(fresh());
     facts.container.as_mut().unwrap().plan = Layer::default();
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert!(plan.write.is_empty() && plan.layer.is_some() && plan.tell_version, "Pebble was restarted");
 }
 
@@ -154,8 +154,21 @@ fn a_file_that_is_right_does_not_hide_a_layer_that_is_not_there() {
 fn bad_options_block_and_touch_nothing() {
     let mut facts = settled(fresh());
     facts.config = options(&[("port", "0"), ("allow-plain-http", "perhaps")]);
-    let text = blocked(decide(&facts).unwrap_err());
+    let text = blocked(leaves(&facts));
     assert!(text.starts_with("port: ") && text.contains("; allow-plain-http: "), "{text}");
+}
+
+#[test]
+fn bad_options_keep_nothing_from_the_certificate() {
+    let bad = options(&[("port", "0")]);
+    let ended = Facts { config: bad.clone(), last_asked: Some(Databag::default()), ..fresh() };
+    assert_eq!(decide(&ended).certificate.forget, [tls::certificate_label(0), tls::key_label(0)]);
+
+    let mut authority = certified().authority.unwrap();
+    authority.key = None;
+    let new = Facts { config: bad, authority: Some(authority), ..fresh() };
+    assert!(decide(&new).certificate.ask.is_some());
+    assert!(blocked(leaves(&new)).starts_with("port: "));
 }
 
 #[test]
@@ -171,7 +184,7 @@ fn without_loki_the_service_stops_and_the_url_is_taken_back() {
         stops(&facts),
         "send-loki-logs: add a relation to Loki, for example: juju integrate sidekick:send-loki-logs loki; or set outputs"
     );
-    assert_eq!(url(&decide(&facts).unwrap()), Some(""));
+    assert_eq!(url(&decide(&facts)), Some(""));
 }
 
 #[test]
@@ -201,7 +214,7 @@ fn a_loki_that_has_not_published_is_waited_for_and_nothing_is_touched() {
 fn beside_another_output_a_loki_that_has_not_published_is_a_remark() {
     let outputs = "webhook: {address: 'http://h/'}\nloki: {tenant: staff}";
     let config = options(&[("allow-plain-http", "true"), ("outputs", outputs)]);
-    let plan = decide(&Facts { config, loki: Some(loki("")), ..fresh() }).unwrap();
+    let plan = decide(&Facts { config, loki: Some(loki("")), ..fresh() });
     let status = plan.status(&Seen::Serving);
     assert_eq!(status, Status::Active("send-loki-logs: waiting for Loki to publish its address".into()));
     assert_eq!(plan.outputs.iter().map(|output| output.path).collect::<Vec<_>>(), ["webhook"]);
@@ -229,7 +242,7 @@ fn without_an_address_the_published_url_stays_and_everything_else_goes_on() {
     let mut facts = settled(fresh());
     facts.addresses = vec!["no address".into()];
     facts.config = options(&[("allow-plain-http", "true"), ("port", "4000")]);
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert_eq!((url(&plan), plan.open_port), (None, Some(4000)));
     assert_eq!(
         plan.status(&Seen::Serving),
@@ -240,14 +253,14 @@ fn without_an_address_the_published_url_stays_and_everything_else_goes_on() {
 #[test]
 fn the_first_address_that_is_one_is_published() {
     let facts = Facts { addresses: vec![String::new(), "fd00::1".into(), "10.1.2.3".into()], ..fresh() };
-    assert_eq!(url(&decide(&facts).unwrap()), Some("\"http://[fd00::1]:2801/\""));
+    assert_eq!(url(&decide(&facts)), Some("\"http://[fd00::1]:2801/\""));
 }
 
 #[test]
 fn every_falco_is_told_and_only_those_that_do_not_know_yet() {
     let mut facts = settled(fresh());
     facts.told_falcos.extend(told("9", &[]));
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert_eq!(plan.send.iter().map(|publish| publish.relation).collect::<Vec<_>>(), ["9".parse().unwrap()]);
 }
 
@@ -255,14 +268,14 @@ fn every_falco_is_told_and_only_those_that_do_not_know_yet() {
 fn a_unit_that_is_not_the_leader_opens_its_port_and_publishes_nothing() {
     let nothing = BTreeMap::new;
     let facts = Facts { told_loki: nothing(), told_falcos: nothing(), addresses: Vec::new(), ..fresh() };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert_eq!((plan.publish.len() + plan.send.len(), plan.open_port), (0, Some(2801)));
     assert_eq!(plan.status(&Seen::Serving), Status::active());
 }
 
 #[test]
 fn a_service_that_fails_is_worse_than_any_remark() {
-    let plan = decide(&Facts { addresses: Vec::new(), ..fresh() }).unwrap();
+    let plan = decide(&Facts { addresses: Vec::new(), ..fresh() });
     for (seen, text) in [
         (Seen::Down("bind".into()), "falcosidekick does not stay up: bind"),
         (Seen::NotServing("refused".into()), "falcosidekick runs, but does not answer: refused"),
@@ -279,7 +292,7 @@ fn a_service_that_fails_is_worse_than_any_remark() {
 #[test]
 fn a_plan_is_shown_without_the_content_of_the_file() {
     let facts = Facts { loki: Some(loki(r#"{"url": "http://user:hunter2@loki/"}"#)), ..fresh() };
-    let shown = serde_yaml::to_string(&decide(&facts).unwrap()).unwrap();
+    let shown = serde_yaml::to_string(&decide(&facts)).unwrap();
     assert!(shown.contains(CONFIG_FILE) && shown.contains("mode: '600'"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
 }
@@ -295,7 +308,7 @@ fn certified() -> Facts {
 #[test]
 fn with_a_certificate_alerts_come_in_over_tls_without_leave_for_plain_http() {
     let facts = Facts { container: fresh().container, told_falcos: told("7", &[]), ..certified() };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     let paths: Vec<(&str, u32)> = plan.write.iter().map(|file| (file.path.as_str(), file.mode)).collect();
     assert_eq!(paths, [(CONFIG_FILE, 0o600), (CERTIFICATE_FILE, 0o600), (KEY_FILE, 0o600)]);
     assert_eq!(url(&plan), Some("\"https://10.152.183.7:2801/\""));
@@ -306,7 +319,7 @@ fn with_a_certificate_alerts_come_in_over_tls_without_leave_for_plain_http() {
 
 #[test]
 fn a_unit_with_a_certificate_that_is_as_it_should_be_is_left_alone() {
-    let plan = decide(&certified()).unwrap();
+    let plan = decide(&certified());
     assert_eq!((plan.write, plan.layer, plan.publish, plan.send), (vec![], None, vec![], vec![]));
     assert_eq!(plan.remove, Vec::<&str>::new());
     assert_eq!(plan.certificate, tls::Steps::default());
@@ -316,7 +329,7 @@ fn a_unit_with_a_certificate_that_is_as_it_should_be_is_left_alone() {
 fn another_certificate_is_another_process() {
     let facts = certified();
     let (authority, ..) = tls::tests::settled((0, 90));
-    let plan = decide(&Facts { authority: Some(authority), ..facts }).unwrap();
+    let plan = decide(&Facts { authority: Some(authority), ..facts });
     assert_eq!(plan.write.len(), 2, "certificate and key");
     assert!(plan.layer.is_some());
 }
@@ -325,16 +338,16 @@ fn another_certificate_is_another_process() {
 fn until_there_is_a_certificate_it_is_asked_for_and_what_is_ours_goes_on() {
     let facts = Facts { authority: Some(tls::tests::new()), config: options(&[]), ..settled(fresh()) };
     assert_eq!(leaves(&facts), Status::Waiting("certificates: waiting for ca to issue the certificate".into()));
-    assert!(decide(&facts).unwrap().certificate.ask.is_some());
+    assert!(decide(&facts).certificate.ask.is_some());
     for facts in [
         Facts { container: None, ..facts.clone() },
         Facts { loki: Some(loki("")), ..facts.clone() },
         Facts { loki: None, ..facts.clone() },
     ] {
-        assert!(decide(&facts).unwrap().certificate.ask.is_some(), "it takes time, and needs nothing of these");
+        assert!(decide(&facts).certificate.ask.is_some(), "it takes time, and needs nothing of these");
     }
     let fresh = Facts { container: fresh().container, ..facts };
-    let plan = decide(&fresh).unwrap();
+    let plan = decide(&fresh);
     assert_eq!(
         (plan.service, plan.publish, plan.write),
         (ServiceAction::Stop, vec![], vec![]),
@@ -345,23 +358,23 @@ fn until_there_is_a_certificate_it_is_asked_for_and_what_is_ours_goes_on() {
 #[test]
 fn without_certificates_their_files_go_after_the_service_has_changed() {
     let facts = Facts { authority: None, config: options(&[("allow-plain-http", "true")]), ..certified() };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert_eq!(plan.remove, [CERTIFICATE_FILE, KEY_FILE]);
     assert!(matches!(plan.service, ServiceAction::Run(_, Question::Plain)));
-    let stopped = decide(&Facts { config: options(&[]), ..facts }).unwrap();
+    let stopped = decide(&Facts { config: options(&[]), ..facts });
     assert_eq!((stopped.service, stopped.remove), (ServiceAction::Stop, vec![CERTIFICATE_FILE, KEY_FILE]));
 }
 
 #[test]
 fn the_last_hook_of_certificates_forgets_their_secrets() {
     let facts = Facts { last_asked: Some(Databag::default()), ..settled(fresh()) };
-    assert_eq!(decide(&facts).unwrap().certificate.forget, [tls::certificate_label(0), tls::key_label(0)]);
+    assert_eq!(decide(&facts).certificate.forget, [tls::certificate_label(0), tls::key_label(0)]);
 }
 
 #[test]
 fn an_address_that_the_certificate_is_not_for_is_told_to_nobody() {
     let facts = Facts { addresses: vec!["10.152.183.9".into()], ..certified() };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert!(plan.certificate.ask.is_some() && url(&plan).is_none());
     assert_eq!(
         plan.status(&Seen::Serving),
@@ -372,7 +385,7 @@ fn an_address_that_the_certificate_is_not_for_is_told_to_nobody() {
 #[test]
 fn a_plan_is_shown_without_the_key() {
     let facts = Facts { container: fresh().container, ..certified() };
-    let shown = serde_yaml::to_string(&decide(&facts).unwrap()).unwrap();
+    let shown = serde_yaml::to_string(&decide(&facts)).unwrap();
     assert!(shown.contains(KEY_FILE) && !shown.contains("BEGIN"), "{shown}");
 }
 
@@ -403,10 +416,10 @@ fn behind_ingress() -> Facts {
 #[test]
 fn with_a_certificate_falcos_are_told_whom_to_believe_and_without_no_more() {
     let facts = Facts { told_falcos: told("7", &[]), ..certified() };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     assert!(ca(&plan).unwrap().starts_with("\"-----BEGIN CERTIFICATE-----\\n"));
     let without = Facts { authority: None, config: options(&[("allow-plain-http", "true")]), ..certified() };
-    assert_eq!(ca(&decide(&without).unwrap()), Some(""));
+    assert_eq!(ca(&decide(&without)), Some(""));
 }
 
 #[test]
@@ -416,7 +429,7 @@ fn callers_in_the_same_model_are_told_the_name_of_the_service_and_others_its_add
     facts.near.insert("9".parse().unwrap());
     // The certificate is for the address and the short name only: it stays until it is renewed.
     let urls = |facts: &Facts| {
-        let send = decide(facts).unwrap().send;
+        let send = decide(facts).send;
         send.iter().flat_map(|publish| publish.changes.iter().map(|(_, value)| value.to_owned())).collect::<String>()
     };
     assert!(urls(&facts).contains("https://10.152.183.7:2801/"));
@@ -427,7 +440,7 @@ fn callers_in_the_same_model_are_told_the_name_of_the_service_and_others_its_add
 
 #[test]
 fn an_ingress_makes_up_for_certificates_and_is_told_what_is_really_served() {
-    let plan = decide(&behind_ingress()).unwrap();
+    let plan = decide(&behind_ingress());
     assert!(matches!(plan.service, ServiceAction::Run(_, Question::Plain)));
     assert_eq!(plan.open_port, Some(2801), "the proxy comes in through the Service");
     let told: BTreeMap<&str, &str> = plan
@@ -442,7 +455,7 @@ fn an_ingress_makes_up_for_certificates_and_is_told_what_is_really_served() {
     assert_eq!(told["healthcheck_params"], r#"{"path":"/ping"}"#);
 
     let both = Facts { ingress: Some(ingress(WAY_IN)), ..certified() };
-    let plan = decide(&both).unwrap();
+    let plan = decide(&both);
     let scheme = plan.publish.iter().flat_map(|publish| publish.changes.iter()).find(|(key, _)| *key == "scheme");
     assert_eq!(scheme, Some(("scheme", "\"https\"")));
     assert!(plan.certificate.ask.is_some(), "a proxy that passes TLS on needs its own name in the certificate");
@@ -450,7 +463,7 @@ fn an_ingress_makes_up_for_certificates_and_is_told_what_is_really_served() {
 
 #[test]
 fn falcos_are_sent_through_the_ingress_once_it_answers() {
-    let plan = decide(&behind_ingress()).unwrap();
+    let plan = decide(&behind_ingress());
     assert_eq!(url(&plan), Some("\"https://falco.example/prod-sidekick\""));
     assert_eq!(plan.way_in.as_ref().unwrap().ping.as_str(), "https://falco.example/prod-sidekick/ping");
     assert!(plan.publish.iter().all(|publish| publish.endpoint != HTTP_ENDPOINT), "not before");
@@ -464,7 +477,7 @@ fn until_there_is_a_way_in_the_last_url_stays_and_garbage_blocks() {
         ("", "waiting: ingress: waiting for traefik to publish the URL of its way in"),
         ("garbage", "blocked: ingress: traefik published ingress \"garbage\": it is not a JSON object with a url"),
     ] {
-        let plan = decide(&Facts { ingress: Some(ingress(published)), ..settled(behind_ingress()) }).unwrap();
+        let plan = decide(&Facts { ingress: Some(ingress(published)), ..settled(behind_ingress()) });
         assert!(plan.send.is_empty() && plan.way_in.is_none());
         assert_eq!(plan.status(&Seen::Serving).to_string(), text);
     }
@@ -473,12 +486,12 @@ fn until_there_is_a_way_in_the_last_url_stays_and_garbage_blocks() {
 #[test]
 fn a_way_in_without_tls_is_for_laboratories() {
     let facts = Facts { ingress: Some(ingress(r#"{"url": "http://falco.example/"}"#)), ..behind_ingress() };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     let text = plan.status(&Seen::Serving).to_string();
     assert!(text.starts_with("blocked: ingress: traefik published http://falco.example, where"), "{text}");
     assert!(plan.send.is_empty());
     let lab = Facts { config: options(&[("allow-plain-http", "true")]), ..facts };
-    assert_eq!(url(&decide(&lab).unwrap()), Some("\"http://falco.example/\""));
+    assert_eq!(url(&decide(&lab)), Some("\"http://falco.example/\""));
 }
 
 #[test]
@@ -489,7 +502,7 @@ fn a_port_that_no_ingress_takes_blocks_and_nothing_is_touched() {
 
 #[test]
 fn a_unit_behind_an_ingress_that_is_as_it_should_be_is_left_alone() {
-    let plan = decide(&settled(behind_ingress())).unwrap();
+    let plan = decide(&settled(behind_ingress()));
     assert_eq!((plan.write, plan.layer, plan.publish, plan.send), (vec![], None, vec![], vec![]));
     assert!(plan.way_in.is_some(), "it is asked in each hook");
 }
@@ -512,19 +525,19 @@ fn whom_others_tell_us_to_believe_is_one_file_that_the_process_is_started_with()
     let texts: Vec<String> = identity.authorities.iter().map(Certificate::pem).collect();
     let told = serde_json::to_string(&texts).unwrap();
     let facts = Facts { received: vec![received(&told), received(&told)], ..settled(fresh()) };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     let file = plan.write.iter().find(|file| file.path == AUTHORITIES_FILE).unwrap();
     assert_eq!(file.content, texts.concat().into_bytes(), "each once");
     assert!(plan.layer.is_some());
 
     let gone = Facts { received: Vec::new(), ..settled(facts) };
-    assert_eq!(decide(&gone).unwrap().remove, [AUTHORITIES_FILE]);
+    assert_eq!(decide(&gone).remove, [AUTHORITIES_FILE]);
 }
 
 #[test]
 fn garbage_in_whom_to_believe_blocks_and_the_rest_goes_on() {
     let facts = Facts { received: vec![received("garbage")], ..settled(fresh()) };
-    let plan = decide(&facts).unwrap();
+    let plan = decide(&facts);
     let text = plan.status(&Seen::Serving).to_string();
     assert!(text.starts_with("blocked: receive-ca-cert: ca published certificates \"garbage\": "), "{text}");
     assert!(plan.write.is_empty() && matches!(plan.service, ServiceAction::Run(..)));
@@ -533,10 +546,10 @@ fn garbage_in_whom_to_believe_blocks_and_the_rest_goes_on() {
 #[test]
 fn who_asks_is_told_whom_to_believe_only_while_there_is_a_certificate() {
     let asked = told("12", &[]);
-    let plan = decide(&Facts { told_authorities: asked.clone(), ..certified() }).unwrap();
+    let plan = decide(&Facts { told_authorities: asked.clone(), ..certified() });
     assert!(plan.publish.iter().any(|publish| publish.endpoint == "send-ca-cert"));
     let stale = told("12", &[("certificates", "[]"), ("version", "1")]);
-    let plan = decide(&Facts { told_authorities: stale, ..fresh() }).unwrap();
+    let plan = decide(&Facts { told_authorities: stale, ..fresh() });
     let publish = plan.publish.iter().find(|publish| publish.endpoint == "send-ca-cert").unwrap();
     assert!(publish.changes.iter().all(|(_, value)| value.is_empty()));
 }
