@@ -167,8 +167,8 @@ fn deploy(model: &mut Model, loki: &Destination, say: &impl Fn(&str)) -> Result<
     model.settle()?;
     say("juju integrate falcosidekick-k8s:send-loki-logs loki");
     model.integrate("falcosidekick-k8s:send-loki-logs", "loki")?;
-    say("juju integrate falco falcosidekick-k8s     # from a machine model into a Kubernetes model");
-    model.integrate("falco", "falcosidekick-k8s")
+    say("juju integrate falco:http-endpoint falcosidekick-k8s     # from a machine model into a Kubernetes model");
+    model.integrate("falco:http-endpoint", "falcosidekick-k8s")
 }
 
 /// Reads a file that nobody should read, as anybody on the machine could, and waits for the alert.

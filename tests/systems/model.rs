@@ -20,7 +20,7 @@ fn an_alert_of_falco_is_found_in_loki_by_the_labels_of_its_unit() {
     }
     model.integrate("falco", "ubuntu").unwrap();
     model.integrate("falcosidekick-k8s:send-loki-logs", "loki").unwrap();
-    model.integrate("falco", "falcosidekick-k8s").unwrap();
+    model.integrate("falco:http-endpoint", "falcosidekick-k8s").unwrap();
     model.settle().unwrap();
     for unit in model.list() {
         assert_eq!(unit.status.to_string(), "active: ", "{}", unit.unit);

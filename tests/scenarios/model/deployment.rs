@@ -98,7 +98,7 @@ fn each_step_of_a_slow_operator_is_told_in_the_status() {
     assert!(status.name == "blocked" && status.message.contains("send-loki-logs: add a relation"), "{status}");
 
     world.model.integrate("falco", "ubuntu").unwrap();
-    world.model.integrate("falco", "falcosidekick-k8s").unwrap();
+    world.model.integrate("falco:http-endpoint", "falcosidekick-k8s").unwrap();
     world.model.settle().unwrap();
     let status = world.model.status(FALCO);
     assert!(status.name == "waiting" && status.message.contains("http-endpoint"), "{status}");

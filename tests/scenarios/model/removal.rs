@@ -35,7 +35,7 @@ fn without_falcosidekick_falco_goes_on_with_the_system_log_alone() {
 
     world.model.deploy(Application::falcosidekick("other").unwrap().config("allow-plain-http", true)).unwrap();
     world.model.integrate("other:send-loki-logs", "loki").unwrap();
-    world.model.integrate("falco", "other").unwrap();
+    world.model.integrate("falco:http-endpoint", "other").unwrap();
     world.model.settle().unwrap();
     world.assert_active();
     world.alert();

@@ -64,7 +64,7 @@ impl World {
     pub fn relate(&mut self) {
         self.model.integrate("falco", "ubuntu").unwrap();
         self.model.integrate("falcosidekick-k8s:send-loki-logs", "loki").unwrap();
-        self.model.integrate("falco", "falcosidekick-k8s").unwrap();
+        self.model.integrate("falco:http-endpoint", "falcosidekick-k8s").unwrap();
     }
 
     #[track_caller]
