@@ -24,6 +24,11 @@ impl Databag {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
+
+    /// Whether it has no keys.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Databag {
@@ -122,7 +127,7 @@ pub fn difference(now: &Databag, wanted: &Databag) -> Databag {
 /// Writes keys of one of our own bags: one hook command, none when there is nothing to write. A relation that is gone
 /// is no error, as there is nobody left to read it.
 pub fn publish(id: RelationId, side: Side, changes: &Databag) -> Result<()> {
-    if changes.0.is_empty() {
+    if changes.is_empty() {
         return Ok(());
     }
     unless_gone(juju::relation_set(id, side, &changes.0)).map(drop)

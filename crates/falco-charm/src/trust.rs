@@ -97,7 +97,7 @@ fn unasked(hook: &Hook, ids: &[RelationId]) -> Result<Vec<(RelationId, Databag)>
     for id in ids {
         let own = relation::own(hook, *id, Side::App)?;
         let difference = own.map(|own| relation::difference(&own, &certificate_transfer::requirer()));
-        unasked.extend(difference.filter(|it| it.iter().next().is_some()).map(|difference| (*id, difference)));
+        unasked.extend(difference.filter(|it| !it.is_empty()).map(|difference| (*id, difference)));
     }
     Ok(unasked)
 }

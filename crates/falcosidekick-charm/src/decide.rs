@@ -9,7 +9,7 @@ use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, ingress, loki_push_api};
 use charm_core::names::RelationId;
-use charm_core::relation::{self, Databag, Side};
+use charm_core::relation::{Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::topology::Topology;
 use charm_core::x509;
@@ -284,15 +284,8 @@ fn publications(facts: &Facts, listener: Listener, tls: Option<&Tls>) -> Vec<Pub
             scheme: listener.scheme(),
             health_path: PING,
         };
-        let app = told_app.as_ref().map(|told| (Side::App, relation::difference(told, &app.write())));
-        let changes = [Some((Side::Unit, relation::difference(told_unit, &unit.write()))), app];
-        all.extend(
-            changes
-                .into_iter()
-                .flatten()
-                .filter(|(_, changes)| changes.iter().next().is_some())
-                .map(|(side, changes)| Publish { endpoint: INGRESS, relation: *relation, side, changes }),
-        );
+        all.extend(Publish::of(INGRESS, *relation, Side::Unit, told_unit, &unit.write()));
+        all.extend(told_app.iter().filter_map(|told| Publish::of(INGRESS, *relation, Side::App, told, &app.write())));
     }
     all.extend(metrics::publish(facts, listener, tls.and_then(|tls| tls.identity.as_ref()).map(Identity::leaf)));
     all
@@ -311,11 +304,10 @@ pub fn publish(
     told: &BTreeMap<RelationId, Databag>,
     wanted: impl Fn(RelationId, &Databag) -> Databag,
 ) -> Vec<Publish> {
-    let changes = told.iter().map(|(relation, now)| {
-        let changes = relation::difference(now, &wanted(*relation, now));
-        Publish { endpoint, relation: *relation, side: Side::App, changes }
-    });
-    changes.filter(|publish| publish.changes.iter().next().is_some()).collect()
+    let of = |(relation, told): (&RelationId, &Databag)| {
+        Publish::of(endpoint, *relation, Side::App, told, &wanted(*relation, told))
+    };
+    told.iter().filter_map(of).collect()
 }
 
 #[cfg(test)]

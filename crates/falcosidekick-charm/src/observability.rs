@@ -11,8 +11,9 @@ use charm_core::Status;
 use charm_core::interfaces::{RelationData, loki_push_api, prometheus_scrape};
 use charm_core::names::{RelationId, UnitName};
 use charm_core::pebble::Layer;
-use charm_core::relation::{self, Databag, RemoteUnits, Side};
+use charm_core::relation::{Databag, RemoteUnits, Side};
 
+use crate::decide;
 use crate::facts::Facts;
 use crate::names::{GRAFANA_DASHBOARD, LOGGING, METRICS_ENDPOINT};
 use crate::plan::{Plan, Publish};
@@ -69,30 +70,19 @@ pub fn decide(facts: &Facts) -> Around {
     let dashboards = dashboard::provider().write();
     let requirer =
         loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules: logs::alert_rules(&facts.topology) };
-    let mut introduce = Vec::new();
-    for (endpoint, told, wanted) in
-        [(GRAFANA_DASHBOARD, told_viewers, dashboards), (LOGGING, told_log_takers, requirer.write())]
+    let mut introduce = decide::publish(GRAFANA_DASHBOARD, told_viewers, |_, _| dashboards.clone());
+    introduce.extend(decide::publish(LOGGING, told_log_takers, |_, _| requirer.write()));
+    if let Some(Place { address: Some(address), told }) = place
+        && let Some(name) = name
     {
-        let changes = told.iter().map(|(relation, now)| (Side::App, endpoint, *relation, now, &wanted));
-        introduce.extend(changes.filter_map(introduction));
-    }
-    let unit = place.as_ref().and_then(|place| Some((place.address?, name.clone()?)));
-    if let Some((address, name)) = unit {
-        let wanted = prometheus_scrape::ProviderUnit { address, name }.write();
-        let told = place.iter().flat_map(|place| &place.told);
-        let changes = told.map(|(relation, now)| (Side::Unit, METRICS_ENDPOINT, *relation, now, &wanted));
-        introduce.extend(changes.filter_map(introduction));
+        let wanted = prometheus_scrape::ProviderUnit { address: *address, name: name.clone() }.write();
+        let of = |(relation, told): &(RelationId, Databag)| {
+            Publish::of(METRICS_ENDPOINT, *relation, Side::Unit, told, &wanted)
+        };
+        introduce.extend(told.iter().filter_map(of));
     }
     let (log_targets, status) = logs::decide(facts);
     Around { introduce, log_targets, status }
-}
-
-fn introduction(
-    (side, endpoint, relation, now, wanted): (Side, &'static str, RelationId, &Databag, &Databag),
-) -> Option<Publish> {
-    let changes = relation::difference(now, wanted);
-    let is_needed = changes.iter().next().is_some();
-    is_needed.then_some(Publish { endpoint, relation, side, changes })
 }
 
 impl Around {

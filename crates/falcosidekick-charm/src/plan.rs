@@ -6,7 +6,7 @@ use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::names::RelationId;
 use charm_core::pebble::{File, Layer};
-use charm_core::relation::{Databag, Side};
+use charm_core::relation::{self, Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::x509::Certificate;
 use serde::{Serialize, Serializer};
@@ -105,6 +105,20 @@ pub struct Publish {
     pub side: Side,
     /// An empty value removes its key.
     pub changes: Databag,
+}
+
+impl Publish {
+    /// What has to be set so that a databag holds what is wanted; nothing when it does.
+    pub fn of(
+        endpoint: &'static str,
+        relation: RelationId,
+        side: Side,
+        told: &Databag,
+        wanted: &Databag,
+    ) -> Option<Self> {
+        let changes = relation::difference(told, wanted);
+        (!changes.is_empty()).then_some(Self { endpoint, relation, side, changes })
+    }
 }
 
 /// What was there after the plan was carried out.

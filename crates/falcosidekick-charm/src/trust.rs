@@ -3,10 +3,10 @@
 use charm_core::Status;
 use charm_core::interfaces::RelationData;
 use charm_core::interfaces::certificate_transfer::{self, Provider};
-use charm_core::relation;
 use charm_core::relation::Side;
 use charm_core::x509::Certificate;
 
+use crate::decide;
 use crate::facts::{Facts, Received};
 use crate::names::{RECEIVE_CA_CERT, SEND_CA_CERT};
 use crate::plan::Publish;
@@ -38,17 +38,10 @@ pub fn problems(facts: &Facts) -> impl Iterator<Item = Status> {
 /// What those who ask whom to believe are told, and those who tell us.
 pub fn publications(facts: &Facts, authorities: &[Certificate]) -> Vec<Publish> {
     let provider = Provider { certificates: authorities.to_vec(), unusable: 0 };
-    let send = facts.told_authorities.iter().map(|(relation, told)| (SEND_CA_CERT, *relation, told, provider.write()));
-    let receive = facts.received.iter().filter_map(|received| {
-        Some((RECEIVE_CA_CERT, received.relation, received.told.as_ref()?, certificate_transfer::requirer()))
+    let send = decide::publish(SEND_CA_CERT, &facts.told_authorities, |_, _| provider.write());
+    let requirer = certificate_transfer::requirer();
+    let receive = facts.received.iter().filter_map(|Received { relation, told, .. }| {
+        Publish::of(RECEIVE_CA_CERT, *relation, Side::App, told.as_ref()?, &requirer)
     });
-    send.chain(receive)
-        .map(|(endpoint, relation, told, wanted)| Publish {
-            endpoint,
-            relation,
-            side: Side::App,
-            changes: relation::difference(told, &wanted),
-        })
-        .filter(|publish| publish.changes.iter().next().is_some())
-        .collect()
+    send.into_iter().chain(receive).collect()
 }

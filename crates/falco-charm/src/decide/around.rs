@@ -42,7 +42,7 @@ pub fn publish(facts: &Facts, port: u16) -> Vec<(RelationId, Databag)> {
     }
     let wanted = cos_agent::databag(&facts.topology, port);
     let differences = facts.cos_agent.iter().map(|(id, own)| (*id, relation::difference(own, &wanted)));
-    differences.filter(|(_, difference)| difference.iter().next().is_some()).collect()
+    differences.filter(|(_, difference)| !difference.is_empty()).collect()
 }
 
 /// What is known of the delivery of alerts by now. A Falco that is made to load something else begins anew.
