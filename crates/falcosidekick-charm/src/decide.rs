@@ -271,9 +271,11 @@ fn run(
 
 /// What Loki, whoever has a way in and Prometheus are told.
 fn publications(facts: &Facts, listener: Listener, tls: Option<&Tls>) -> Vec<Publish> {
-    let alert_rules = json!(logs::detection_rules(&facts.topology));
-    let requirer = loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules };
-    let mut all = publish(SEND_LOKI_LOGS, &facts.told_loki, |_, _| requirer.write());
+    let requirer = || loki_push_api::Requirer {
+        topology: facts.topology.clone(),
+        alert_rules: json!(logs::detection_rules(&facts.topology)),
+    };
+    let mut all = publish(SEND_LOKI_LOGS, &facts.told_loki, |_, _| requirer().write());
     all.extend(trust::publications(facts, tls.map(Tls::authorities).unwrap_or_default()));
     if let Some(Ingress { relation, app: _, published: _, told_app, told_unit }) = &facts.ingress {
         let unit = ingress::RequirerUnit { host: address::service_name(facts), ip: facts.own_address };
@@ -298,7 +300,8 @@ fn send(facts: &Facts, told: &BTreeMap<RelationId, falcosidekick_http_endpoint::
     })
 }
 
-/// What has to change in the databags of an endpoint; nothing for those that are right.
+/// What has to change in the databags of an endpoint; nothing for those that are right. What is wanted is asked for only
+/// when there is a databag: rules and dashboards are read and packed to be compared.
 pub fn publish(
     endpoint: &'static str,
     told: &BTreeMap<RelationId, Databag>,

@@ -67,11 +67,10 @@ pub struct Around {
 /// Decides it.
 pub fn decide(facts: &Facts) -> Around {
     let Observers { name, told_scrapers: _, place, told_viewers, told_log_takers, log_takers: _ } = &facts.observers;
-    let dashboards = dashboard::provider().write();
-    let requirer =
-        loki_push_api::Requirer { topology: facts.topology.clone(), alert_rules: logs::alert_rules(&facts.topology) };
-    let mut introduce = decide::publish(GRAFANA_DASHBOARD, told_viewers, |_, _| dashboards.clone());
-    introduce.extend(decide::publish(LOGGING, told_log_takers, |_, _| requirer.write()));
+    let topology = &facts.topology;
+    let requirer = || loki_push_api::Requirer { topology: topology.clone(), alert_rules: logs::alert_rules(topology) };
+    let mut introduce = decide::publish(GRAFANA_DASHBOARD, told_viewers, |_, _| dashboard::provider().write());
+    introduce.extend(decide::publish(LOGGING, told_log_takers, |_, _| requirer().write()));
     if let Some(Place { address: Some(address), told }) = place
         && let Some(name) = name
     {

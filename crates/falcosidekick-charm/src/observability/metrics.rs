@@ -27,12 +27,12 @@ pub const ORIGINS: u64 = 64;
 
 /// What has to change in the databags of who scrapes.
 pub fn publish(facts: &Facts, listener: Listener, certificate: Option<&Certificate>) -> Vec<Publish> {
-    let provider = Provider {
+    let provider = || Provider {
         topology: facts.topology.clone(),
         jobs: vec![job(listener)],
         alert_rules: json!(alert_rules(&facts.topology, certificate)),
     };
-    decide::publish(METRICS_ENDPOINT, &facts.observers.told_scrapers, |_, _| provider.write())
+    decide::publish(METRICS_ENDPOINT, &facts.observers.told_scrapers, |_, _| provider().write())
 }
 
 /// Metrics are always in clear text, and on the port of alerts unless that is for TLS.
