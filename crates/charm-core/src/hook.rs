@@ -91,8 +91,16 @@ pub enum Event {
     Action(String),
     /// The unit goes away: last call.
     Remove,
-    /// Something may have changed. The name of the event is for the log only.
+    /// Something may have changed. All of these are answered in the same way; the name may save a look at what cannot
+    /// be new.
     Reconcile(String),
+}
+
+impl Event {
+    /// Whether it is the one of this name, `config-changed`.
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Reconcile(own) if own == name)
+    }
 }
 
 impl fmt::Display for Event {

@@ -61,6 +61,7 @@
 //!   [`process`] for everything else.
 
 pub mod alert_rules;
+pub mod clock;
 pub mod config;
 pub mod dashboard;
 pub mod digest;

@@ -4,7 +4,7 @@
 //! What an operator or a peer got wrong is a fact, too: an error here means that the machine itself is broken.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Result;
 use charm_core::config::RawConfig;
@@ -15,7 +15,7 @@ use charm_core::names::{AppName, RelationId, UnitName};
 use charm_core::relation::{Databag, Side};
 use charm_core::systemd::Line;
 use charm_core::topology::Topology;
-use charm_core::{Event, Hook, Status, files, http, juju, relation, secret, systemd};
+use charm_core::{Hook, Status, clock, files, http, juju, relation, secret, systemd};
 use serde::{Deserialize, Serialize};
 
 use crate::authorities;
@@ -187,7 +187,7 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
     // folders of the first.
     if let (None, None, Ok(config)) = (&host.foreign, &host.other_unit, facts.config()) {
         if let Some(wanted) = &config.k8s_audit {
-            facts.k8s_audit = k8s_audit::read_secret(hook, wanted, now())?;
+            facts.k8s_audit = k8s_audit::read_secret(hook, wanted, clock::now())?;
         }
         (facts.port_record, facts.opened_ports) = k8s_audit::gather_ports(hook)?;
         facts.leftovers = leftovers(hook, &facts.config, &config)?;
@@ -197,12 +197,6 @@ pub async fn gather(hook: &Hook, look: Look) -> Result<Facts> {
         };
     }
     Ok(facts)
-}
-
-fn now() -> i64 {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the time becomes a fact")]
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Looks at the machine again, after something was done to it. What Juju said stays as it was.
@@ -334,7 +328,7 @@ fn leftovers(hook: &Hook, raw: &RawConfig, config: &Config) -> Result<Leftovers>
 
 /// Juju tells of a new charm and of a new resource by the same event.
 fn may_have_a_new_tarball(hook: &Hook) -> bool {
-    matches!(&hook.event, Event::Reconcile(name) if name == "install" || name == "upgrade-charm")
+    hook.event.is("install") || hook.event.is("upgrade-charm")
 }
 
 fn in_the_way(hook: &Hook, service: &systemd::Unit, unit_file: Option<&files::File>) -> Result<Host> {

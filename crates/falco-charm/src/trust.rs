@@ -104,5 +104,5 @@ fn unasked(hook: &Hook, ids: &[RelationId]) -> Result<Vec<(RelationId, Databag)>
 
 /// Whether the unit is on its way out, where nobody would read what is found.
 fn is_last(hook: &Hook) -> bool {
-    matches!(&hook.event, Event::Reconcile(name) if name == "stop")
+    hook.event.is("stop")
 }

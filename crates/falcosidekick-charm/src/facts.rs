@@ -8,7 +8,7 @@ mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Result;
 use charm_core::config::RawConfig;
@@ -20,7 +20,7 @@ use charm_core::names::{AppName, RelationId, UnitName};
 use charm_core::pebble::{self, FileType, Layer};
 use charm_core::relation::{self, Databag, RemoteUnits, Side};
 use charm_core::topology::Topology;
-use charm_core::{Event, Hook, juju, secret};
+use charm_core::{Event, Hook, clock, juju, secret};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -181,7 +181,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     Ok(Facts {
         observers: observability::gather(hook, leader, container.as_ref())?,
         unit: hook.unit.number,
-        now: now(),
+        now: clock::now(),
         leader,
         program_may_be_new: program_may_be_new(&hook.event),
         proxy: hook.proxy.clone(),
@@ -207,22 +207,14 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     })
 }
 
-/// The time, in seconds since 1970.
-pub fn now() -> i64 {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the time becomes a fact")]
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// The secret that an event of this name is about.
 fn secret_of(hook: &Hook, event: &str) -> Option<SecretEvent> {
-    hook.secret.clone().filter(|_| matches!(&hook.event, Event::Reconcile(name) if name == event))
+    hook.secret.clone().filter(|_| hook.event.is(event))
 }
 
 /// The image can only change with the pod, which is told by these.
 fn program_may_be_new(event: &Event) -> bool {
-    let pebble_ready = format!("{CONTAINER}-pebble-ready");
-    matches!(event, Event::Reconcile(name) if *name == pebble_ready)
+    event.is(&format!("{CONTAINER}-pebble-ready"))
 }
 
 /// The relations of which both sides are in the same model.

@@ -11,11 +11,10 @@ pub mod redirects;
 use anyhow::{Context, Result};
 use charm_core::pebble::{CheckInfo, CheckStatus};
 use charm_core::status::one_line;
-use charm_core::{Event, Hook, Status, files, http};
+use charm_core::{Hook, Status, clock, files, http};
 
 use self::known::Known;
 use self::metrics::Counters;
-use crate::facts;
 use crate::listener::Listener;
 use crate::log;
 use crate::names::{CHECK, CONTAINER, SERVICE};
@@ -60,7 +59,7 @@ pub async fn look(hook: &Hook, plan: &Plan, seen: &Seen) -> Result<Health> {
     let check = check(hook, &before).await?;
     let mut health = Health::default();
     let mut known = match counters(*listener).await {
-        Ok(counters) => before.after(&counters, facts::now()),
+        Ok(counters) => before.after(&counters, clock::now()),
         Err(words) => {
             let words = log::without(&words, plan.secrets.expose());
             health.remarks.push(format!("metrics: what becomes of alerts is not known: {words}"));
@@ -113,8 +112,7 @@ async fn ask(url: &str) -> Result<String, String> {
 
 /// The check, if it is down. Pebble is asked only when there is a reason to.
 async fn check(hook: &Hook, known: &Known) -> Result<Option<CheckInfo>> {
-    let told = ["failed", "recovered"].map(|what| format!("{CONTAINER}-pebble-check-{what}"));
-    let is_told = matches!(&hook.event, Event::Reconcile(name) if told.contains(name));
+    let is_told = ["failed", "recovered"].iter().any(|what| hook.event.is(&format!("{CONTAINER}-pebble-check-{what}")));
     if !is_told && !known.check_is_down {
         return Ok(None);
     }

@@ -13,12 +13,11 @@ use charm_core::http::Answer;
 use charm_core::https::{self, Trust};
 use charm_core::pebble::Client;
 use charm_core::priority::Priority;
-use charm_core::{Hook, Status, http, juju, x509};
+use charm_core::{Hook, Status, clock, http, juju, x509};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::show::{Wanted, lines};
-use crate::facts;
 use crate::health;
 use crate::health::metrics::{Count, Counters, doubt};
 use crate::log::Log;
@@ -79,7 +78,7 @@ pub async fn run(hook: &Hook) -> Result<()> {
         Err(words) => bail!("{SERVICE} does not answer: {}", wanted.safe(&words)),
     };
     let last = lines(&pebble).await?.pop();
-    send(&wanted, &event(hook, priority, facts::now()).to_string()).await?;
+    send(&wanted, &event(hook, priority, clock::now()).to_string()).await?;
     let arrivals = wait(&wanted, &pebble, priority, &before, last.as_deref()).await?;
     let result = |(block, arrival): &(&Block, Arrival)| (block.path.to_owned(), arrival.to_string());
     let mut results: BTreeMap<String, String> = arrivals.iter().map(result).collect();

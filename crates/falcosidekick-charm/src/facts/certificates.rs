@@ -1,11 +1,10 @@
 //! The relation to the one who signs, and the secrets that belong to it.
 
 use anyhow::Result;
-use charm_core::Hook;
 use charm_core::interfaces::RelationData;
 use charm_core::interfaces::tls_certificates::Provider;
 use charm_core::relation::{self, Databag, RemoteApp, Side};
-use charm_core::{Event, juju};
+use charm_core::{Hook, juju};
 
 use crate::names::CERTIFICATES;
 use crate::tls::{Authority, PRIVATE_KEY, certificate_label, key_label};
@@ -29,9 +28,8 @@ pub fn authority(hook: &Hook) -> Result<Option<Authority>> {
 
 /// What was asked for, if this is the last hook of the relation.
 pub fn last_asked(hook: &Hook) -> Result<Option<Databag>> {
-    let last_hook = format!("{CERTIFICATES}-relation-broken");
-    match (hook.broken(), &hook.event) {
-        (Some(id), Event::Reconcile(name)) if *name == last_hook => {
+    match hook.broken() {
+        Some(id) if hook.event.is(&format!("{CERTIFICATES}-relation-broken")) => {
             Ok(Some(relation::own(hook, id, Side::Unit)?.unwrap_or_default()))
         }
         _ => Ok(None),
