@@ -23,8 +23,9 @@ use charm_core::{Hook, juju};
 
 use crate::apply::answer::NoAnswer;
 use crate::decide::waiting_for_pebble;
+use crate::facts;
 use crate::listener::Listener;
-use crate::log::{self, ALL_LINES, Log, failed_start};
+use crate::log::{self, Log, failed_start};
 use crate::names::{CHARM, CONTAINER, SERVICE};
 use crate::plan::{Dropped, Expected, Plan, Publish, Question, Seen, ServiceAction};
 
@@ -158,8 +159,7 @@ async fn run(
         return Ok((Seen::Down(words), None));
     }
     let answer = answer::wait_for(listener, question).await;
-    let lines = pebble.logs(&[SERVICE], ALL_LINES).await?;
-    let lines: Vec<String> = lines.into_iter().map(|line| line.message).collect();
+    let lines = facts::printed(pebble).await?;
     let log = Log::new(&lines);
     let seen = match answer {
         Ok(()) => enabled(log, outputs),

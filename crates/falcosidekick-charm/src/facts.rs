@@ -25,7 +25,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::kubernetes::Cluster;
-use crate::log::{ALL_LINES, Log};
+use crate::log::Log;
 use crate::names::{
     CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE, SHADOWS,
 };
@@ -35,6 +35,9 @@ use crate::outputs::{Server, Surroundings, table};
 use crate::render;
 use crate::sinks::Sinks;
 use crate::tls::Authority;
+
+/// More lines than Pebble keeps of a service.
+const ALL_LINES: u32 = 10_000;
 
 /// A server of the same cluster answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -249,11 +252,8 @@ fn published(relations: &[RemoteUnits]) -> Option<Result<Option<loki_push_api::P
 async fn container(pebble: &pebble::Client, late: &BTreeMap<&'static str, Server>) -> pebble::Result<Container> {
     let plan = pebble.plan().await?;
     let files = pebble.read_files(&[FILES.as_slice(), &SHADOWS].concat()).await?;
-    let log = if late.is_empty() || !plan.services.contains_key(SERVICE) {
-        Vec::new()
-    } else {
-        pebble.logs(&[SERVICE], ALL_LINES).await?.into_iter().map(|line| line.message).collect()
-    };
+    let log =
+        if late.is_empty() || !plan.services.contains_key(SERVICE) { Vec::new() } else { printed(pebble).await? };
     let (answering, absent) = look_for(late, &log).await;
     Ok(Container {
         answering,
@@ -264,6 +264,11 @@ async fn container(pebble: &pebble::Client, late: &BTreeMap<&'static str, Server
         plan,
         root: pebble.path(""),
     })
+}
+
+/// The lines that Falcosidekick printed, oldest first.
+pub async fn printed(pebble: &pebble::Client) -> pebble::Result<Vec<String>> {
+    Ok(pebble.logs(&[SERVICE], ALL_LINES).await?.into_iter().map(|line| line.message).collect())
 }
 
 /// Of the outputs that Falcosidekick did not enable at its last start, those whose server is there now, and those

@@ -9,9 +9,6 @@ const TIME: &str = "2026/08/17 09:00:00";
 const VERSION: &str = "Falcosidekick version: ";
 const ENABLED_OUTPUTS: &str = "Enabled Outputs: [";
 
-/// More lines than Pebble keeps of a service.
-pub const ALL_LINES: u32 = 10_000;
-
 /// The lines since the last start, oldest first.
 #[derive(Clone, Copy, Debug)]
 pub struct Log<'a>(&'a [String]);

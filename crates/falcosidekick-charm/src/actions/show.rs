@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use charm_core::Hook;
 use charm_core::digest::Digest;
-use charm_core::pebble::Client;
 use charm_core::status::one_line;
-use charm_core::{Hook, Status};
 use url::Url;
 
 use crate::decide::{decide, options, sinks, waiting_for_pebble};
@@ -15,7 +14,7 @@ use crate::health;
 use crate::health::known::Known;
 use crate::health::metrics::{Count, Counters, doubt};
 use crate::listener::Listener;
-use crate::log::{self, ALL_LINES, Log};
+use crate::log::{self, Log};
 use crate::names::{CONFIG_FILE, CONTAINER, SERVICE};
 use crate::outputs::table::Block;
 use crate::outputs::{Shown, hosts_only};
@@ -44,8 +43,7 @@ impl Wanted {
         let facts = facts::gather(hook).await?;
         let plan = decide(&facts);
         let ServiceAction::Run(listener, _) = plan.service else {
-            let reason = Status::worst(plan.notes).unwrap_or_else(waiting_for_pebble);
-            bail!("{SERVICE} is not to run: {}", reason.message());
+            bail!("{SERVICE} is not to run: {}", super::why_not(&plan));
         };
         let (_, mut sinks) = options(&facts)?;
         if let Some(container) = &facts.container {
@@ -71,16 +69,10 @@ impl Wanted {
     }
 }
 
-/// The lines that Falcosidekick printed, oldest first.
-pub async fn lines(pebble: &Client) -> Result<Vec<String>> {
-    let lines = pebble.logs(&[SERVICE], ALL_LINES).await?;
-    Ok(lines.into_iter().map(|line| line.message).collect())
-}
-
 /// Every output: is it enabled, where does it go, and what became of the last alerts.
 pub async fn outputs(hook: &Hook) -> Result<BTreeMap<String, String>> {
     let wanted = Wanted::gather(hook).await?;
-    let lines = lines(&hook.container(CONTAINER)?).await?;
+    let lines = facts::printed(&hook.container(CONTAINER)?).await?;
     let counters = health::counters(wanted.listener).await;
     let known = health::read(hook)?;
     let mut results = BTreeMap::new();

@@ -17,7 +17,8 @@ use charm_core::{Hook, Status, clock, http, juju, x509};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::show::{Wanted, lines};
+use super::show::Wanted;
+use crate::facts;
 use crate::health;
 use crate::health::metrics::{Count, Counters, doubt};
 use crate::log::Log;
@@ -77,7 +78,7 @@ pub async fn run(hook: &Hook) -> Result<()> {
         Ok(counters) => counters,
         Err(words) => bail!("{SERVICE} does not answer: {}", wanted.safe(&words)),
     };
-    let last = lines(&pebble).await?.pop();
+    let last = facts::printed(&pebble).await?.pop();
     send(&wanted, &event(hook, priority, clock::now()).to_string()).await?;
     let arrivals = wait(&wanted, &pebble, priority, &before, last.as_deref()).await?;
     let result = |(block, arrival): &(&Block, Arrival)| (block.path.to_owned(), arrival.to_string());
@@ -155,7 +156,7 @@ async fn wait(
 ) -> Result<Vec<(&'static Block, Arrival)>> {
     let begin = Instant::now();
     loop {
-        let lines = lines(pebble).await?;
+        let lines = facts::printed(pebble).await?;
         let all = Log::new(&lines);
         // What was printed after the line that was the last one before.
         let new = last.and_then(|last| lines.iter().rposition(|line| line == last)).map_or(0, |at| at + 1);
