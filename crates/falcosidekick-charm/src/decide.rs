@@ -26,7 +26,7 @@ use crate::names::{
     PROGRAMS, SEND_LOKI_LOGS, SHADOWS,
 };
 use crate::observability::{self, logs, metrics};
-use crate::outputs::{OUTPUTS, Surroundings, table};
+use crate::outputs::{OUTPUTS, Surroundings};
 use crate::plan::{Plan, Publish, ServiceAction};
 use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
@@ -101,7 +101,7 @@ fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>)
     if !missing.is_empty() {
         return Ok(stop(facts, tls, Status::Blocked(missing.join("; "))));
     }
-    let left_out = leave_out(&mut sinks, container);
+    let left_out = leave_out(&mut sinks, facts, container);
     if let Some(reason) = left_out.first().filter(|_| facts.loki.is_none() && sinks.outputs.is_empty()) {
         return Ok(stop(facts, tls, reason.clone()));
     }
@@ -117,16 +117,9 @@ fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>)
         },
     };
     let loki = match &facts.loki {
-        None => None,
         Some(Ok(Some(loki))) => Some(loki),
-        Some(Ok(None)) => {
-            // What the options say about it is of no use without its address.
-            sinks.outputs.leave_out(table::LOKI);
-            if sinks.outputs.is_empty() {
-                return Err(Status::Waiting(waiting_for_loki()));
-            }
-            None
-        }
+        Some(Ok(None)) if sinks.outputs.is_empty() => return Err(Status::Waiting(waiting_for_loki())),
+        None | Some(Ok(None)) => None,
         Some(Err(Unusable(unit, error))) => return Err(Status::Blocked(format!("{SEND_LOKI_LOGS}: {unit} {error}"))),
     };
     let listener = match identity {

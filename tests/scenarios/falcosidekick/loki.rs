@@ -161,6 +161,8 @@ fn a_loki_that_has_not_published_yet_keeps_no_other_output_waiting() {
     assert!(published(&state).is_some());
     world.post(world.port);
     eventually("the alert", || (sink.received().len() == 1).then_some(()));
+    let shown = world.action_with(&Event::action("show-config"), &state).expect_success().action.unwrap().results;
+    assert_eq!(shown["in-place"], "yes", "what is shown is what was written");
 
     let state = with_loki(&state, loki_relation(&world.loki.url()));
     let state = world.run(&Event::relation_changed(LOKI, "loki/0"), &state).state;

@@ -47,7 +47,7 @@ impl Wanted {
         };
         let (_, mut sinks) = options(&facts)?;
         if let Some(container) = &facts.container {
-            sinks::leave_out(&mut sinks, container);
+            sinks::leave_out(&mut sinks, &facts, container);
         }
         Ok(Self { facts, plan, listener, sinks })
     }

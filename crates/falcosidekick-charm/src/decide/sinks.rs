@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use charm_core::Status;
 use charm_core::pebble::Layer;
 
-use crate::facts::Container;
+use crate::facts::{Container, Facts};
 use crate::names::SERVICE;
 use crate::outputs::{self, OUTPUTS, Server, table};
 use crate::plan::{Expected, LOKI_BY_RELATION};
@@ -16,8 +16,12 @@ use crate::sinks::Sinks;
 /// Notes the process that lacked an output whose server answered later, so that it is started anew for that only once.
 pub const LATE_VARIABLE: &str = "CHARM_STARTED_FOR_LATE_OUTPUT";
 
-/// Falcosidekick would crash on these, and take all other outputs with it.
-pub fn leave_out(sinks: &mut Sinks, container: &Container) -> Vec<Status> {
+/// What cannot be used for now: what Falcosidekick would crash on, and take all other outputs with it, and what the options
+/// say about a related Loki that has no address yet. The reasons are those of the first; that of Loki is a remark.
+pub fn leave_out(sinks: &mut Sinks, facts: &Facts, container: &Container) -> Vec<Status> {
+    if matches!(facts.loki, Some(Ok(None))) {
+        sinks.outputs.leave_out(table::LOKI);
+    }
     let late = sinks.outputs.late();
     let absent = late.iter().filter(|(path, _)| container.absent.contains(*path));
     absent
