@@ -96,7 +96,7 @@ impl Certificate {
 
     /// The PEM text, which ends in a line feed.
     pub fn pem(&self) -> String {
-        to_pem(CERTIFICATE, &self.der)
+        pem(&self.der)
     }
 
     /// Whether it is about this key.
@@ -177,6 +177,12 @@ impl fmt::Debug for Request {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Request").field("names", &self.names).finish_non_exhaustive()
     }
+}
+
+/// The PEM text of a certificate whose bytes these are, which ends in a line feed. It need not be one that can be read
+/// here.
+pub fn pem(der: &[u8]) -> String {
+    to_pem(CERTIFICATE, der)
 }
 
 /// Several certificates in one text, as programs read them.

@@ -10,20 +10,15 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use charm_core::Hook;
 use charm_core::digest::Digest;
 use charm_core::files::{self, File};
-use charm_core::x509::Certificate;
+use charm_core::x509::{self, Certificate};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_yaml::Value;
 
 use crate::paths::AUTHORITIES;
-
-/// As many characters stand on a line of a PEM file.
-const LINE: usize = 64;
 
 /// The authorities that relations bring, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +42,7 @@ impl Authorities {
             return None;
         }
         // Written anew: one piece of garbage in the file, and Falco would reject every server.
-        let content: String = self.all(of_host).map(|certificate| pem(&certificate)).collect();
+        let content: String = self.all(of_host).map(|certificate| x509::pem(&certificate)).collect();
         Some(File { path: path_of(&Digest::of(&content)), mode: 0o644, content: content.into_bytes() })
     }
 
@@ -84,12 +79,6 @@ pub fn on_disk(hook: &Hook) -> Result<BTreeMap<String, bool>> {
 
 fn path_of(content: &Digest) -> String {
     format!("{AUTHORITIES}/{}.pem", content.short())
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    let text = STANDARD.encode(certificate);
-    let lines: Vec<&str> = (0..text.len()).step_by(LINE).map(|at| &text[at..text.len().min(at + LINE)]).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 #[cfg(test)]
