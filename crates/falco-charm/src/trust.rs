@@ -44,13 +44,11 @@ impl Bringer {
     /// What of it cannot be used.
     pub fn problem(&self) -> Option<Status> {
         let Self { app, data } = self;
-        match data {
-            Err(error) => Some(Status::Blocked(format!("{ENDPOINT}: {app} {error}; it is not used"))),
-            Ok(Some(Provider { unusable, .. })) if *unusable > 0 => Some(Status::Blocked(format!(
-                "{ENDPOINT}: {app} published certificates of which {unusable} cannot be read; the others are used"
-            ))),
-            Ok(_) => None,
-        }
+        let words = match data {
+            Err(error) => format!("{error}; it is not used"),
+            Ok(provider) => provider.as_ref()?.problem()?,
+        };
+        Some(Status::Blocked(format!("{ENDPOINT}: {app} {words}")))
     }
 }
 

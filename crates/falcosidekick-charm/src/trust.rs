@@ -26,12 +26,12 @@ pub fn received(facts: &Facts) -> Vec<Certificate> {
 
 /// What is wrong with what we were told.
 pub fn problems(facts: &Facts) -> impl Iterator<Item = Status> {
-    facts.received.iter().filter_map(|Received { app, published, .. }| match published {
-        Err(error) => Some(Status::Blocked(format!("{RECEIVE_CA_CERT}: {app} {error}"))),
-        Ok(Some(Provider { unusable, .. })) if *unusable > 0 => Some(Status::Blocked(format!(
-            "{RECEIVE_CA_CERT}: {app} published certificates of which {unusable} cannot be read; the others are used"
-        ))),
-        Ok(_) => None,
+    facts.received.iter().filter_map(|Received { app, published, .. }| {
+        let words = match published {
+            Err(error) => error.to_string(),
+            Ok(provider) => provider.as_ref()?.problem()?,
+        };
+        Some(Status::Blocked(format!("{RECEIVE_CA_CERT}: {app} {words}")))
     })
 }
 

@@ -22,6 +22,15 @@ pub struct Provider {
     pub unusable: usize,
 }
 
+impl Provider {
+    /// What of it cannot be used, in words that follow the name of who published it.
+    pub fn problem(&self) -> Option<String> {
+        let Self { unusable, .. } = self;
+        (*unusable > 0)
+            .then(|| format!("published certificates of which {unusable} cannot be read; the others are used"))
+    }
+}
+
 impl RelationData for Provider {
     /// What comes out is certificates and nothing else, whatever the other side wrote.
     fn read(databag: &Databag) -> Result<Option<Self>, DatabagError> {
