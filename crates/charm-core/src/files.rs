@@ -10,6 +10,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 
@@ -73,6 +75,17 @@ pub fn replace(place: &Path, content: &[u8], mode: u32) -> Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode)).with_context(failed)?;
     file.sync_all().with_context(failed)?;
     fs::rename(&beside, place).with_context(failed)
+}
+
+/// What the charm has noted down for itself. A note that cannot be read is as good as none.
+pub fn noted<T: DeserializeOwned>(place: &Path) -> Result<Option<T>> {
+    Ok(read(place)?.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// Notes something down as JSON that nobody else has to read (0600).
+pub fn note(place: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec(value).with_context(|| format!("failed to write {} as JSON", place.display()))?;
+    replace(place, &text, 0o600)
 }
 
 /// Makes a folder that only its owner may look into (0700), with its parent folders (0755).
@@ -183,6 +196,18 @@ mod tests {
         replace(&place, b"two", 0o640).unwrap();
         assert!(is_in_place(&place, &file("two", 0o640)).unwrap());
         assert_eq!(list(place.parent().unwrap()).unwrap(), ["x.yaml"]);
+    }
+
+    #[test]
+    fn a_note_is_read_back_by_nobody_else_and_garbage_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("run/note.json");
+        assert_eq!(noted::<Vec<u8>>(&place).unwrap(), None);
+        note(&place, &[1, 2]).unwrap();
+        assert_eq!(noted(&place).unwrap(), Some(vec![1, 2]));
+        assert!(is_in_place(&place, &file("[1,2]", 0o600)).unwrap());
+        replace(&place, b"[1,", 0o600).unwrap();
+        assert_eq!(noted::<Vec<u8>>(&place).unwrap(), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod show;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use charm_core::{Hook, Status, files, juju};
 use serde::Deserialize;
 
@@ -78,8 +78,7 @@ async fn rollback_rules(hook: &Hook) -> Result<()> {
         bail!(Status::Blocked(format!("the generation {instead} is what the sources give")));
     }
     let refused = Refused { refused, instead };
-    let text = serde_json::to_vec(&refused).context("failed to write the rollback as JSON")?;
-    files::replace(&hook.path(REFUSED_FILE), &text, 0o600)?;
+    files::note(&hook.path(REFUSED_FILE), &refused)?;
     facts.machine.refused = Some(refused);
     finish(hook, facts, BTreeMap::new()).await
 }

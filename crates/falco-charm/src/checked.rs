@@ -21,8 +21,7 @@ pub struct Checked(BTreeMap<Digest, Verdict>);
 impl Checked {
     /// Reads what is known.
     pub fn read(hook: &Hook) -> Result<Self> {
-        let text = files::read(&hook.path(CHECKED_FILE))?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+        Ok(files::noted(&hook.path(CHECKED_FILE))?.unwrap_or_default())
     }
 
     /// The verdict about a candidate.

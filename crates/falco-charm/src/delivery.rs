@@ -4,7 +4,7 @@
 //! Falco says nothing of an alert that was delivered, and nothing of one that the receiver answered with an error. So a
 //! trouble counts as over when Falco matched rules since then without a new one, or has loaded its configuration anew.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use charm_core::status::one_line;
 use charm_core::systemd::Line;
 use charm_core::{Hook, files};
@@ -61,14 +61,12 @@ pub struct Known {
 impl Known {
     /// Reads it. Without the file, everything is new.
     pub fn read(hook: &Hook) -> Result<Self> {
-        let text = files::read(&hook.path(DELIVERY_FILE))?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+        Ok(files::noted(&hook.path(DELIVERY_FILE))?.unwrap_or_default())
     }
 
     /// Writes it down.
     pub fn write(&self, hook: &Hook) -> Result<()> {
-        let text = serde_json::to_vec(self).context("failed to write what is known of delivery as JSON")?;
-        files::replace(&hook.path(DELIVERY_FILE), &text, 0o600)
+        files::note(&hook.path(DELIVERY_FILE), self)
     }
 
     /// What is known after another look at the counters and at the last lines that Falco printed.

@@ -202,11 +202,7 @@ pub fn remove_others(hook: &Hook, keep: &Distribution) -> Result<()> {
 
 /// Where the installed distribution came from, if one is installed.
 fn origin(hook: &Hook) -> Result<Option<Origin>> {
-    let text = files::read(&hook.path(ORIGIN_FILE))?;
-    // It only saves time. One that cannot be read is as good as none.
-    let Some(origin) = text.and_then(|text| serde_json::from_slice::<Origin>(&text).ok()) else {
-        return Ok(None);
-    };
+    let Some(origin) = files::noted::<Origin>(&hook.path(ORIGIN_FILE))? else { return Ok(None) };
     Ok(if is_unpacked(hook, &origin.distribution)? { Some(origin) } else { None })
 }
 

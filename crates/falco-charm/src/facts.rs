@@ -253,7 +253,7 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
         generations,
         checked: Checked::read(hook)?,
         // It only holds back what the sources say. One that cannot be read is as good as none.
-        refused: files::read(&hook.path(REFUSED_FILE))?.and_then(|text| serde_json::from_slice(&text).ok()),
+        refused: files::noted(&hook.path(REFUSED_FILE))?,
         service,
         running,
         served,

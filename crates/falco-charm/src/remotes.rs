@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use charm_core::names::{AppName, RelationId};
 use charm_core::relation::{self, RemoteApp};
 use charm_core::{Hook, files};
@@ -35,8 +35,7 @@ impl Remotes {
     pub fn read(hook: &Hook) -> Result<Self> {
         let fresh =
             Known { model: hook.model.uuid.clone(), unit: hook.unit.to_string(), applications: BTreeMap::new() };
-        let text = files::read(&hook.path(REMOTES_FILE))?;
-        let known: Option<Known> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        let known: Option<Known> = files::noted(&hook.path(REMOTES_FILE))?;
         let known = known.filter(|known| (&known.model, &known.unit) == (&fresh.model, &fresh.unit)).unwrap_or(fresh);
         Ok(Self { known, seen: RefCell::default() })
     }
@@ -53,11 +52,7 @@ impl Remotes {
     pub fn keep(self, hook: &Hook) -> Result<()> {
         let Self { known, seen } = self;
         let seen = Known { applications: seen.into_inner(), ..known.clone() };
-        if seen == known {
-            return Ok(());
-        }
-        let text = serde_json::to_vec(&seen).context("failed to write who is related as JSON")?;
-        files::replace(&hook.path(REMOTES_FILE), &text, 0o600)
+        if seen == known { Ok(()) } else { files::note(&hook.path(REMOTES_FILE), &seen) }
     }
 
     fn name(&self, id: RelationId) -> Option<AppName> {

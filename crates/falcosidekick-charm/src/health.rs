@@ -8,7 +8,7 @@ pub mod known;
 pub mod metrics;
 pub mod redirects;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use charm_core::pebble::{CheckInfo, CheckStatus};
 use charm_core::status::one_line;
 use charm_core::{Hook, Status, clock, files, http};
@@ -81,14 +81,12 @@ pub async fn look(hook: &Hook, plan: &Plan, seen: &Seen) -> Result<Health> {
 
 /// What was known. Without the file, everything is new.
 pub fn read(hook: &Hook) -> Result<Known> {
-    let text = files::read(&hook.path(FILE))?;
-    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+    Ok(files::noted(&hook.path(FILE))?.unwrap_or_default())
 }
 
 /// Alerts are passed on whether this can be written or not.
 fn write(hook: &Hook, known: &Known) {
-    let text = serde_json::to_vec(known).context("failed to write what is known as JSON");
-    if let Err(error) = text.and_then(|text| files::replace(&hook.path(FILE), &text, 0o600)) {
+    if let Err(error) = files::note(&hook.path(FILE), known) {
         tracing::warn!("the next look will count from zero: {error:#}");
     }
 }

@@ -73,7 +73,7 @@ impl Ports {
         match record {
             None => Ok(()),
             Some(None) => files::remove(&hook.path(OPENED_PORT)).map(drop),
-            Some(Some(record)) => files::replace(&hook.path(OPENED_PORT), &serde_json::to_vec(record)?, 0o600),
+            Some(Some(record)) => files::note(&hook.path(OPENED_PORT), record),
         }
     }
 }
