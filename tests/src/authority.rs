@@ -69,15 +69,6 @@ impl Authority {
         Identity { chain, key: PrivateKeyDer::try_from(key.serialize_der()).expect("a key") }
     }
 
-    /// A new key and a certificate for these names, as PEM: for servers of a test.
-    pub fn identity_in_pem(&self, names: &[&str]) -> (String, String) {
-        let key = KeyPair::generate().expect("a new key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("good names");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        (certificate.pem() + &self.issuer.pem(), key.serialize_pem())
-    }
-
     /// The entry that answers a request, with the chain in the usual order.
     pub fn answer(&self, request: &str, days: Days) -> Value {
         let certificate = self.sign(request, days);

@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
 
-use crate::authority::Authority;
-use crate::stand_in::tls::{self, Identity, Trust};
+use crate::authority::{Authority, Days};
+use crate::stand_in::tls::{self, Trust};
 
 /// As long as anybody waits for anybody here.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,11 +37,7 @@ pub struct Ingress {
 impl Ingress {
     /// Starts one, with a certificate of this authority for 127.0.0.1.
     pub fn start(authority: &Authority, path: &str, target: Target) -> Self {
-        let (chain, key) = authority.identity_in_pem(&["127.0.0.1"]);
-        let identity = Identity {
-            chain: tls::certificates(chain.as_bytes()),
-            key: tls::key(key.as_bytes()).expect("our own key"),
-        };
+        let identity = authority.identity(&["127.0.0.1"], Days(1, 1));
         let config = Arc::new(tls::server(identity, None).expect("our own certificate"));
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
