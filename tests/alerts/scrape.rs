@@ -1,79 +1,36 @@
 //! What the real Prometheus makes of the job that the falcosidekick-k8s charm hands over.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use charm_core::names::RelationId;
 use charm_core::relation::Databag;
-use charm_tests::ports::free_port;
+use charm_tests::falco_host::eventually;
+use charm_tests::prometheus::Prometheus;
 use falcosidekick_charm::config::Port;
 use falcosidekick_charm::facts::Facts;
 use falcosidekick_charm::listener::Listener;
 use falcosidekick_charm::observability::metrics::{EVENTS, ORIGINS, publish};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A running Prometheus. It ends when this is dropped.
-struct Prometheus {
-    address: String,
-    process: Child,
+/// Prometheus with this job, once its own tool has judged it.
+fn scrape(folder: &Path, job: Value) -> Prometheus {
+    let promtool = std::env::var_os("PROMTOOL").expect("PROMTOOL names the program: make test-alerts");
+    let prometheus = Prometheus::start(&PathBuf::from(&promtool).with_file_name("prometheus"), folder, &[job]).unwrap();
+    let configuration = folder.join("prometheus.yaml");
+    let checked = Command::new(promtool).args(["check", "config"]).arg(configuration).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    prometheus
 }
 
-impl Prometheus {
-    fn start(folder: &Path, job: &Value) -> Self {
-        let promtool = std::env::var_os("PROMTOOL").expect("PROMTOOL names the program: make test-alerts");
-        let configuration = folder.join("prometheus.yaml");
-        let global = json!({"scrape_interval": "1s", "scrape_timeout": "1s"});
-        std::fs::write(&configuration, json!({"global": global, "scrape_configs": [job]}).to_string()).unwrap();
-        let checked = Command::new(&promtool).args(["check", "config"]).arg(&configuration).output().unwrap();
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-        let address = format!("127.0.0.1:{}", free_port());
-        let process = Command::new(PathBuf::from(promtool).with_file_name("prometheus"))
-            .arg(format!("--config.file={}", configuration.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { address, process }
-    }
-
-    /// The result of a query, as soon as there is one.
-    fn query(&self, query: &str) -> Vec<Value> {
-        let begin = Instant::now();
-        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
-        loop {
-            let answer = get(&self.address, &format!("/api/v1/query?{query}")).unwrap_or_default();
-            let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-            match answer["data"]["result"].as_array() {
-                Some(result) if !result.is_empty() => return result.clone(),
-                _ => assert!(begin.elapsed() < PATIENCE, "nothing: {answer}"),
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn get(address: &str, target: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET {target} HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+/// The result of a query, as soon as there is one.
+fn query(prometheus: &Prometheus, promql: &str) -> Vec<Value> {
+    let result = || prometheus.query(promql).ok()?.as_array().filter(|result| !result.is_empty()).cloned();
+    eventually("a result", result)
 }
 
 /// A server that says this to everybody; its port.
@@ -117,15 +74,15 @@ fn series_are_bounded_names_of_hosts_and_pods_are_gone_and_nothing_is_lost_from_
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let prometheus = Prometheus::start(folder.path(), &job(serve(metrics)));
-    let few = prometheus.query(&format!("sum({EVENTS}{{rule=\"few\"}})"));
+    let prometheus = scrape(folder.path(), job(serve(metrics)));
+    let few = query(&prometheus, &format!("sum({EVENTS}{{rule=\"few\"}})"));
     assert_eq!(few[0]["value"][1], "15", "a label that is only dropped would leave 5");
-    let many = prometheus.query(&format!("{EVENTS}{{rule=\"many\"}}"));
+    let many = query(&prometheus, &format!("{EVENTS}{{rule=\"many\"}}"));
     assert!(many.len() <= usize::try_from(ORIGINS).unwrap() && many.len() > 1, "{} series", many.len());
     for series in &many {
         let labels: Vec<&str> = series["metric"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(labels, ["__name__", "instance", "job", "k8s_ns_name", "origin", "priority_raw", "rule"]);
     }
-    let other = prometheus.query("process_start_time_seconds");
+    let other = query(&prometheus, "process_start_time_seconds");
     assert_eq!(other[0]["metric"].as_object().unwrap().len(), 3, "{other:?}");
 }

@@ -38,9 +38,8 @@ impl Prometheus {
         Ok(root.join("usr/bin/prometheus"))
     }
 
-    /// Starts Prometheus with these jobs, each of which is scraped every second.
-    pub fn start(folder: &Path, jobs: &[Value]) -> Result<Self, String> {
-        let program = Self::program()?;
+    /// Starts this Prometheus with these jobs, each of which is scraped every second.
+    pub fn start(program: &Path, folder: &Path, jobs: &[Value]) -> Result<Self, String> {
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // JSON is YAML.
         let configuration = json!({

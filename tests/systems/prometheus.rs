@@ -47,7 +47,8 @@ fn the_targets_of_both_charms_are_up_and_carry_their_juju_labels() {
         expected.push(SIDEKICK);
     }
     let folder = tempfile::Builder::new().prefix("prometheus-").tempdir().unwrap();
-    let prometheus = Prometheus::start(folder.path(), &[falco, sidekick].concat()).unwrap();
+    let prometheus =
+        Prometheus::start(&Prometheus::program().unwrap(), folder.path(), &[falco, sidekick].concat()).unwrap();
     for unit in expected {
         let target = eventually(&format!("{unit} that is up: {:?}", prometheus.targets()), || {
             let targets = prometheus.targets().unwrap();

@@ -37,7 +37,8 @@ pub fn start(model: &Model, folder: &Path, interrupt: &Interrupt, say: &impl Fn(
     }
     say("Starting Prometheus with what the charms have published ...");
     let jobs = [falco, falcosidekick].concat();
-    let prometheus = Prometheus::start(&folder.join("prometheus"), &jobs).map_err(anyhow::Error::msg)?;
+    let program = Prometheus::program().map_err(anyhow::Error::msg)?;
+    let prometheus = Prometheus::start(&program, &folder.join("prometheus"), &jobs).map_err(anyhow::Error::msg)?;
     let begin = Instant::now();
     loop {
         let targets = prometheus.targets().map_err(anyhow::Error::msg)?;

@@ -1,14 +1,12 @@
 //! The real kube-apiserver with the real etcd, one of each for a test program. Nothing else of Kubernetes is there: no
 //! controller removes or adds anything, and no load balancer gives an address, unless a test does it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rcgen::KeyPair;
 use rustls::pki_types::ServerName;
@@ -19,10 +17,8 @@ use tempfile::TempDir;
 use super::{ADDRESS, certificate};
 use crate::pebble::tools;
 use crate::ports::free_port;
+use crate::server::Server;
 use crate::stand_in::tls::{self, Trust};
-
-/// Longer than both ever take to be ready, even on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The token of somebody who may do everything.
 const ADMINISTRATOR: &str = "administrator";
@@ -30,28 +26,18 @@ const ADMINISTRATOR: &str = "administrator";
 /// The two processes. They end when this is dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    server: Process,
-    etcd: Process,
+    server: Server,
+    _etcd: Server,
+    api: Api,
+    authority: String,
+    _folder: TempDir,
+}
+
+/// How it is asked.
+#[derive(Debug)]
+struct Api {
     port: u16,
     client: Arc<ClientConfig>,
-    authority: String,
-    folder: TempDir,
-}
-
-#[derive(Debug)]
-struct Process(Child);
-
-impl Process {
-    fn end(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.end();
-    }
 }
 
 impl Cluster {
@@ -69,9 +55,10 @@ impl Cluster {
         write("accounts.key", &accounts_key.serialize_pem())?;
         write("accounts.pub", &accounts_key.public_key_pem())?;
         write("tokens.csv", &tokens(accounts))?;
-        let etcd = start(
+        let mut etcd = start(
             "etcd",
             folder.path(),
+            etcd_port,
             &[
                 format!("--data-dir={}", path("etcd")),
                 format!("--listen-client-urls=http://{ADDRESS}:{etcd_port}"),
@@ -81,9 +68,11 @@ impl Cluster {
                 "--unsafe-no-fsync".to_owned(),
             ],
         )?;
-        let server = start(
+        etcd.wait_for_page("/health")?;
+        let mut server = start(
             "kube-apiserver",
             folder.path(),
+            port,
             &[
                 format!("--etcd-servers=http://{ADDRESS}:{etcd_port}"),
                 format!("--bind-address={ADDRESS}"),
@@ -104,14 +93,17 @@ impl Cluster {
         )?;
         let client = tls::client(Trust::Only(tls::certificates(authority.as_bytes())), None);
         let client = Arc::new(client.map_err(|error| error.to_string())?);
-        let mut cluster = Self { server, etcd, port, client, authority, folder };
-        cluster.wait_until_ready()?;
-        Ok(cluster)
+        let api = Api { port, client };
+        server.wait_until(|_| {
+            let answer = api.exchange(ADMINISTRATOR, "GET", "/readyz", "application/json", &Value::Null);
+            answer.is_ok_and(|(status, _)| status == 200)
+        })?;
+        Ok(Self { server, _etcd: etcd, api, authority, _folder: folder })
     }
 
     /// Where it answers.
     pub fn port(&self) -> u16 {
-        self.port
+        self.api.port
     }
 
     /// Whom its callers have to believe.
@@ -131,7 +123,7 @@ impl Cluster {
 
     /// The same to somebody with a token.
     pub fn ask_as(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        self.exchange(token, method, path, "application/json", body).expect("an answer of the API server")
+        self.api.exchange(token, method, path, "application/json", body).expect("an answer of the API server")
     }
 
     /// Ends the API server.
@@ -156,7 +148,7 @@ impl Cluster {
     /// Changes some fields of an object, as the field manager of this name.
     pub fn merge(&self, path: &str, manager: &str, fields: &Value) -> Value {
         let path = format!("{path}?fieldManager={manager}");
-        let answer = self.exchange(ADMINISTRATOR, "PATCH", &path, "application/merge-patch+json", fields);
+        let answer = self.api.exchange(ADMINISTRATOR, "PATCH", &path, "application/merge-patch+json", fields);
         let (status, object) = answer.expect("an answer of the API server");
         assert_eq!(status, 200, "{object}");
         object
@@ -167,27 +159,9 @@ impl Cluster {
         let (status, answer) = self.ask("DELETE", path, &Value::Null);
         assert!(matches!(status, 200 | 202 | 404), "{status}: {answer}");
     }
+}
 
-    fn wait_until_ready(&mut self) -> Result<(), String> {
-        let started = Instant::now();
-        loop {
-            let answer = self.exchange(ADMINISTRATOR, "GET", "/readyz", "application/json", &Value::Null);
-            if answer.is_ok_and(|(status, _)| status == 200) {
-                return Ok(());
-            }
-            for (name, process) in [("etcd", &mut self.etcd), ("kube-apiserver", &mut self.server)] {
-                let ended = process.0.try_wait().map_err(|error| error.to_string())?;
-                if ended.is_some() || started.elapsed() > PATIENCE {
-                    let log = fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap_or_default();
-                    let last: Vec<&str> = log.lines().rev().take(30).collect();
-                    let last: Vec<&str> = last.into_iter().rev().collect();
-                    return Err(format!("{name} does not become ready (ended: {ended:?}):\n{}", last.join("\n")));
-                }
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-    }
-
+impl Api {
     fn exchange(
         &self,
         token: &str,
@@ -231,18 +205,8 @@ fn tokens(accounts: &[(&str, &str)]) -> String {
     [administrator].into_iter().chain(accounts.iter().map(line)).collect()
 }
 
-fn start(tool: &str, folder: &Path, arguments: &[String]) -> Result<Process, String> {
-    let program = tools::program(tool)?;
-    let log = folder.join(format!("{tool}.log"));
-    let output = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-    Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().map_err(|error| error.to_string())?)
-        .stderr(output)
-        .spawn()
-        .map(Process)
-        .map_err(|error| format!("failed to start {tool}: {error}"))
+fn start(tool: &'static str, folder: &Path, port: u16, arguments: &[String]) -> Result<Server, String> {
+    let mut command = Command::new(tools::program(tool)?);
+    command.args(arguments).env_clear();
+    Server::start(tool, &mut command, format!("{ADDRESS}:{port}"), folder)
 }
