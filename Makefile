@@ -36,11 +36,8 @@ test-machine: ## as root: the played systemctl and the charm beside a real syste
 	$(CARGO_TEST) --locked --package charm-tests --test model -- --ignored
 	$(CARGO_TEST) --locked --package charm-tests --bin bench -- --ignored
 
-systems: pebble ## build the real systems that test-systems needs, once: the API of Kubernetes, with etcd; about 6 minutes
-	@for tool in etcd kube-apiserver; do tests/tools/build $$tool >/dev/null; done
-
-test-systems: systems ## the charms beside real systems
-	$(CARGO_TEST) --locked --package charm-tests --test systems -- --include-ignored --test-threads=2
+systems: pebble loki ## build the real systems that test-systems needs, once; about 15 minutes
+	@for tool in etcd kube-apiserver alertmanager; do tests/tools/build $$tool >/dev/null; done
 
 test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FOLDER takes the recordings of another folder
 	VECTORS=$(abspath $(VECTORS)) $(CARGO_TEST) --locked --package charm-tests --test vectors -- --nocapture
@@ -48,8 +45,7 @@ test-vectors: pebble ## our charms in the place of the Python charms; VECTORS=FO
 test-alerts: loki ## the alert rules of the charms, judged and tried by Prometheus, its promtool, and Loki
 	PROMTOOL=$$(tests/tools/promtool) $(CARGO_TEST) --locked --package charm-tests --test alerts -- --include-ignored
 
-test-systems: pebble loki ## alerts at the real Loki, Alertmanager, rsyslog and Prometheus, a mail server and HTTPS sinks; FALCOSIDEKICK=PATH: the real sender
-	@tests/tools/build alertmanager >/dev/null
+test-systems: systems ## alerts at the real Loki, Alertmanager, rsyslog and Prometheus, and the charm at the API of Kubernetes; FALCOSIDEKICK=PATH: the real sender
 	prometheus=$$(tests/tools/debian prometheus); rsyslog=$$(tests/tools/debian rsyslog libestr0 libfastjson4); set -x; \
 		PROMETHEUS_ROOT=$$prometheus RSYSLOG_ROOT=$$rsyslog \
 		$(CARGO_TEST) --locked --package charm-tests --test systems -- --include-ignored --show-output
