@@ -76,7 +76,8 @@ fn the_service_follows_the_options_and_goes_with_them() {
     let state = world.run(&Event::config_changed(), &state).state;
     assert_eq!(world.cluster.get(SERVICE), None);
     assert_eq!(state.unit_status, Status::active(""));
-    assert_eq!(published(&state), Some(format!("\"http://127.0.0.1:{}/\"", world.other_port)));
+    let service = format!("\"http://sidekick.test-model.svc.cluster.local:{}/\"", world.other_port);
+    assert_eq!(published(&state), Some(service), "who is in the same model is sent to the Service again");
     assert!(state.charm_state.unwrap().is_empty(), "from here on nobody asks Kubernetes");
 }
 

@@ -29,7 +29,7 @@ fn the_targets_of_both_charms_are_up_and_carry_their_juju_labels() {
     for (one, other) in [
         ("falco", "ubuntu"),
         ("falcosidekick-k8s:send-loki-logs", "loki"),
-        ("falco", "falcosidekick-k8s"),
+        ("falco:http-endpoint", "falcosidekick-k8s"),
         ("falco:cos-agent", "agent"),
         ("falcosidekick-k8s:metrics-endpoint", "prometheus"),
     ] {
@@ -39,17 +39,11 @@ fn the_targets_of_both_charms_are_up_and_carry_their_juju_labels() {
 
     let falco = jobs_by_cos_agent(model.state(FALCO), FALCO);
     let sidekick = jobs_by_metrics_endpoint(model.state(SIDEKICK), SIDEKICK);
-    assert_eq!(falco.len(), 1, "{falco:?}");
-    let mut expected = vec![FALCO];
-    if sidekick.is_empty() {
-        println!("NOT TESTED: falcosidekick-k8s publishes nothing on metrics-endpoint");
-    } else {
-        expected.push(SIDEKICK);
-    }
+    assert_eq!((falco.len(), sidekick.len()), (1, 1), "{falco:?} {sidekick:?}");
     let folder = tempfile::Builder::new().prefix("prometheus-").tempdir().unwrap();
     let prometheus =
         Prometheus::start(&Prometheus::program().unwrap(), folder.path(), &[falco, sidekick].concat()).unwrap();
-    for unit in expected {
+    for unit in [FALCO, SIDEKICK] {
         let target = eventually(&format!("{unit} that is up: {:?}", prometheus.targets()), || {
             let targets = prometheus.targets().unwrap();
             targets.into_iter().find(|target| target.labels["juju_unit"] == unit && target.health == "up")

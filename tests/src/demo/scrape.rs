@@ -32,9 +32,7 @@ pub fn start(model: &Model, folder: &Path, interrupt: &Interrupt, say: &impl Fn(
     let falco = jobs_by_cos_agent(model.state(FALCO), FALCO);
     let falcosidekick = jobs_by_metrics_endpoint(model.state(FALCOSIDEKICK), FALCOSIDEKICK);
     ensure!(!falco.is_empty(), "falco has published no job on cos-agent");
-    if falcosidekick.is_empty() {
-        say("falcosidekick-k8s publishes NOTHING on metrics-endpoint, so Prometheus does not scrape it.");
-    }
+    ensure!(!falcosidekick.is_empty(), "falcosidekick-k8s has published no job on metrics-endpoint");
     say("Starting Prometheus with what the charms have published ...");
     let jobs = [falco, falcosidekick].concat();
     let program = Prometheus::program().map_err(anyhow::Error::msg)?;
