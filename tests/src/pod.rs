@@ -4,8 +4,6 @@
 //! machine share its network, and each binds its port on every address, so two of the same application cannot serve at
 //! the same time.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -44,9 +42,7 @@ impl Pod {
     pub fn with_environment(prepare: impl FnOnce(Context) -> Context, environment: &[(String, String)]) -> Self {
         let root = tempfile::Builder::new().prefix("pod-").tempdir().expect("a folder for the pod");
         let program = root.path().join(PROGRAM.trim_start_matches('/'));
-        fs::create_dir_all(program.parent().expect("a program is in a folder")).expect("the folder of the program");
-        fs::copy(programs::falcosidekick(), &program).expect("Falcosidekick can be copied");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program is executable");
+        programs::install_falcosidekick(&program).expect("Falcosidekick can be put into a container");
         let pebble = Pebble::start_with(root.path(), CONTAINER, &[], environment);
         let charmcraft = programs::charmcraft("falcosidekick-k8s");
         let context = Context::new(charmcraft, programs::falcosidekick_charm(), programs::hook_command())

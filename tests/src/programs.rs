@@ -2,6 +2,7 @@
 //! place.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The falco charm: the program that `FALCO_DISPATCH` names, or the one built from this tree.
 pub fn falco_charm() -> PathBuf {
@@ -16,6 +17,20 @@ pub fn falcosidekick_charm() -> PathBuf {
 /// Falcosidekick: the program that `FALCOSIDEKICK` names, or the stand-in.
 pub fn falcosidekick() -> PathBuf {
     given("FALCOSIDEKICK").unwrap_or_else(|| built("falcosidekick-stand-in"))
+}
+
+/// Puts Falcosidekick at this path, in a folder that need not be there yet. It is the same file where that is possible,
+/// as it is large and every container wants one: replace it, or remove it, but never write to it.
+pub fn install_falcosidekick(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let program = falcosidekick();
+    match fs::hard_link(&program, path) {
+        // A copy would go through the link that is there into the program itself.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::copy(&program, path).map(drop),
+        other => other,
+    }
 }
 
 /// The shim behind every hook command.

@@ -1,9 +1,7 @@
 //! A pod with the charm and the container of Falcosidekick, and a receiver of what Falcosidekick pushes.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -111,10 +109,7 @@ impl World {
 
     /// Puts Falcosidekick there.
     pub fn install_program(&self, path: &str) {
-        let place = self.path(path);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::copy(programs::falcosidekick(), &place).unwrap();
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+        programs::install_falcosidekick(&self.path(path)).unwrap();
     }
 
     /// What the controller knows of a leader that is related to nobody.

@@ -193,7 +193,7 @@ impl World {
             return Ok(());
         }
         let program = self.path(PROGRAM);
-        copy(&programs::falcosidekick(), &program)?;
+        programs::install_falcosidekick(&program).map_err(|error| format!("{}: {error}", program.display()))?;
         for (path, file) in &container.files {
             self.leave(path, file, &container.files, scenario)?;
         }
@@ -306,15 +306,6 @@ impl World {
         }
         seen
     }
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    fs::create_dir_all(to.parent().expect("a program is in a folder")).map_err(|error| error.to_string())?;
-    // The same file where that is possible; it is replaced as a whole if at all.
-    if fs::hard_link(from, to).is_err() {
-        fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
-    }
-    Ok(())
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), String> {
