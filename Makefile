@@ -10,6 +10,8 @@ CARGO_FLAGS := --workspace --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Whoever runs this in the background, or with nohup, leaves signals ignored, and the services of tests would inherit that.
 CARGO_TEST := env --default-signal cargo test
+# Tests wait for processes and servers more than they compute.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 LINT_TOOLS = $$(tests/tools/venv lint)
 
 SHELL := /bin/bash
