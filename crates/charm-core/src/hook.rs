@@ -101,6 +101,19 @@ impl Event {
     pub fn is(&self, name: &str) -> bool {
         matches!(self, Self::Reconcile(own) if own == name)
     }
+
+    /// Whether it is about a relation of this endpoint.
+    pub fn is_of_relation(&self, endpoint: &str) -> bool {
+        let Self::Reconcile(name) = self else { return false };
+        name.strip_prefix(endpoint).is_some_and(|rest| rest.starts_with("-relation-"))
+    }
+
+    /// Whether the leader, the charm or the pod may be new, or somebody runs the charm by `juju exec`: whatever an
+    /// earlier hook has seen or said may not be so any more.
+    pub fn begins_anew(&self) -> bool {
+        let Self::Reconcile(name) = self else { return false };
+        name.ends_with("-pebble-ready") || ["exec", "leader-elected", "start", "upgrade-charm"].contains(&name.as_str())
+    }
 }
 
 impl fmt::Display for Event {
@@ -225,6 +238,20 @@ mod tests {
             ("", Event::Reconcile("exec".into())),
         ] {
             assert_eq!(hook(&[("JUJU_DISPATCH_PATH", path)]).unwrap().event, event);
+        }
+    }
+
+    #[test]
+    fn events_of_an_endpoint_and_new_beginnings_are_told_apart() {
+        let event = |name: &str| Event::Reconcile(name.to_owned());
+        assert!(event("metrics-endpoint-relation-created").is_of_relation("metrics-endpoint"));
+        assert!(!event("metrics-endpoint-relation-created").is_of_relation("metrics"));
+        assert!(!Event::Action("logging-relation-x".into()).is_of_relation("logging"));
+        for name in ["exec", "leader-elected", "start", "upgrade-charm", "falcosidekick-pebble-ready"] {
+            assert!(event(name).begins_anew(), "{name}");
+        }
+        for name in ["update-status", "config-changed", "logging-relation-changed", "stop"] {
+            assert!(!event(name).begins_anew(), "{name}");
         }
     }
 

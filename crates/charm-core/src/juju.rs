@@ -143,6 +143,12 @@ pub fn state_get(key: &str) -> Result<Option<String>> {
     Ok(value.filter(|value| !value.is_empty()))
 }
 
+/// Everything that this unit has had Juju keep.
+pub fn state_get_all() -> Result<BTreeMap<String, String>> {
+    let all: Option<BTreeMap<String, String>> = json(Command::new("state-get").arg("--format=json"))?;
+    Ok(all.unwrap_or_default())
+}
+
 /// Has Juju keep a text for this unit when the hook succeeds.
 pub fn state_set(key: &str, value: &str) -> Result<()> {
     run(Command::new("state-set").args(["--", &format!("{key}={value}")]))

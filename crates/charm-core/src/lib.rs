@@ -14,7 +14,7 @@
 //! ```
 //!
 //! There is no registry of events, no deferral and no stored state: everything can be read again, so every hook may do
-//! everything, and one that was killed is made good by the next.
+//! everything, and one that was killed is made good by the next. [`notes`] save reading, and are never needed.
 //!
 //! # The smallest charm
 //!
@@ -73,6 +73,7 @@ pub mod interfaces;
 pub mod juju;
 mod log;
 pub mod names;
+pub mod notes;
 pub mod pebble;
 pub mod priority;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text that is not a name of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,12 @@ impl fmt::Display for RelationId {
 impl Serialize for RelationId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RelationId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u32::deserialize(deserializer).map(Self)
     }
 }
 

@@ -38,7 +38,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Databag {
 }
 
 /// Whose bag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The application's: one for all units, written and read by the leader only.
@@ -124,13 +124,13 @@ pub fn difference(now: &Databag, wanted: &Databag) -> Databag {
     wanted.iter().filter(|(key, value)| now.get(key).unwrap_or_default() != *value).collect()
 }
 
-/// Writes keys of one of our own bags: one hook command, none when there is nothing to write. A relation that is gone
-/// is no error, as there is nobody left to read it.
-pub fn publish(id: RelationId, side: Side, changes: &Databag) -> Result<()> {
+/// Writes keys of one of our own bags: one hook command, none when there is nothing to write. `false`: the relation is
+/// gone, which is no error, as there is nobody left to read it.
+pub fn publish(id: RelationId, side: Side, changes: &Databag) -> Result<bool> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
-    unless_gone(juju::relation_set(id, side, &changes.0)).map(drop)
+    Ok(unless_gone(juju::relation_set(id, side, &changes.0))?.is_some())
 }
 
 fn unless_gone<T>(result: Result<T>) -> Result<Option<T>> {
