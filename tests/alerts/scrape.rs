@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 
 use charm_core::names::RelationId;
-use charm_core::relation::Databag;
+use charm_core::notes::Told;
 use charm_tests::falco_host::eventually;
 use charm_tests::prometheus::Prometheus;
 use falcosidekick_charm::config::Port;
@@ -53,7 +53,7 @@ fn job(port: u16) -> Value {
     let port: Port = port.to_string().parse().unwrap();
     let mut facts = Facts::default();
     let relation: RelationId = "1".parse().unwrap();
-    facts.observers.told_scrapers = [(relation, Databag::default())].into();
+    facts.observers.told_scrapers = [(relation, Told::default())].into();
     let published = publish(&facts, Listener::plain(port), None);
     let jobs: Value = serde_json::from_str(published[0].changes.get("scrape_jobs").unwrap()).unwrap();
     let text = jobs[0].to_string().replace("\"*:", "\"127.0.0.1:");

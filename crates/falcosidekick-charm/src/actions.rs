@@ -106,18 +106,16 @@ fn told(facts: &Facts, authorities: &[Certificate]) -> Result<String> {
     if !facts.leader {
         return Ok("only the leader can tell".to_owned());
     }
-    let falcos = facts.told_falcos.iter().map(|(relation, databag)| {
-        let ca = falcosidekick_http_endpoint::Provider::read(databag).ok().flatten().map(|told| told.ca);
-        (HTTP_ENDPOINT, relation, ca)
-    });
-    let others = facts.told_authorities.iter().map(|(relation, databag)| {
-        let ca = certificate_transfer::Provider::read(databag).ok().flatten().map(|told| told.certificates);
-        (SEND_CA_CERT, relation, ca)
-    });
-    let believes = |ca: &Option<Vec<Certificate>>| ca.as_deref() == Some(authorities);
+    let ca = falcosidekick_http_endpoint::whom_to_believe(authorities);
+    let certificates = certificate_transfer::Provider { certificates: authorities.to_vec(), unusable: 0 }.write();
     let mut all = Vec::new();
-    for (endpoint, relation, _) in falcos.chain(others).filter(|(_, _, ca)| believes(ca)) {
-        all.push(format!("{} ({endpoint})", juju::relation_list_app(*relation)?));
+    for (endpoint, told, wanted) in
+        [(HTTP_ENDPOINT, &facts.told_falcos, ca), (SEND_CA_CERT, &facts.told_authorities, certificates)]
+    {
+        let believe = told.iter().filter(|(_, told)| !told.is_empty() && told.lacks(&wanted).is_empty());
+        for (relation, _) in believe {
+            all.push(format!("{} ({endpoint})", juju::relation_list_app(*relation)?));
+        }
     }
     Ok(if all.is_empty() { "nobody".to_owned() } else { all.join(", ") })
 }

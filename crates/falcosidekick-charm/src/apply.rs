@@ -16,8 +16,8 @@ pub mod kubernetes;
 use std::time::Duration;
 
 use anyhow::Result;
+use charm_core::notes::Notes;
 use charm_core::pebble::{self, Client, Current};
-use charm_core::relation;
 use charm_core::status::one_line;
 use charm_core::{Hook, juju};
 
@@ -39,7 +39,8 @@ const REPLAN_PAUSE: Duration = Duration::from_millis(500);
 
 /// Carries out the plan. A container that goes away meanwhile is expected: what is not done now is done when it is
 /// back.
-pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
+/// What was done is noted, for the next hook.
+pub async fn apply(hook: &Hook, plan: &Plan, notes: &mut Notes) -> Result<Seen> {
     let Plan {
         certificate,
         introduce,
@@ -59,9 +60,9 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
         tell_version,
         notes: _,
     } = plan;
-    certificates::apply(hook, certificate)?;
+    certificates::apply(hook, certificate, notes)?;
     kubernetes::mark(kubernetes)?;
-    self::publish(introduce)?;
+    self::publish(introduce, notes)?;
     let (seen, version) = match apply_to_container(&hook.container(CONTAINER)?, plan).await {
         Err(error) if error.is_not_ready() => return Err(anyhow::Error::new(error).context(waiting_for_pebble())),
         other => other?,
@@ -70,12 +71,12 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
     if !matches!(seen, Seen::Serving | Seen::Stopped | Seen::Without { nothing_left: false, .. }) {
         return Ok(seen);
     }
-    self::publish(publish)?;
+    self::publish(publish, notes)?;
     if let Some(port) = open_port {
-        juju::open_port(*port)?;
+        notes.open_port(*port)?;
     }
     for port in close_ports {
-        juju::close_port(port)?;
+        notes.close_port(port)?;
     }
     if let Some(version) = version.filter(|_| *tell_version) {
         juju::application_version_set(&version)?;
@@ -86,13 +87,13 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Seen> {
             Err(NoAnswer::Silent(words) | NoAnswer::NotTrusted(words)) => return Ok(Seen::NoWayIn(cut(&words))),
         }
     }
-    self::publish(send)?;
+    self::publish(send, notes)?;
     Ok(seen)
 }
 
-fn publish(all: &[Publish]) -> Result<()> {
+fn publish(all: &[Publish], notes: &mut Notes) -> Result<()> {
     for Publish { endpoint, relation, side, changes } in all {
-        relation::publish(*relation, *side, changes)?;
+        notes.publish(*relation, *side, changes)?;
         tracing::info!("{endpoint}: updated what relation {relation} is told");
     }
     Ok(())

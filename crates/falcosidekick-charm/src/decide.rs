@@ -9,6 +9,7 @@ use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, ingress, loki_push_api};
 use charm_core::names::RelationId;
+use charm_core::notes::Told;
 use charm_core::relation::{Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::topology::Topology;
@@ -155,7 +156,7 @@ fn loki_problem(facts: &Facts, sinks: &Sinks) -> Option<String> {
 /// Without a place to pass alerts on to, or not allowed to receive them, Falcosidekick would take them and lose them:
 /// worse than none.
 fn stop(facts: &Facts, tls: Option<&Tls>, reason: Status) -> Plan {
-    let nothing = |_, databag: &Databag| databag.iter().map(|(key, _)| (key.to_owned(), String::new())).collect();
+    let nothing = |_, told: &Told| told.keys().map(|key| (key, "")).collect();
     Plan {
         service: ServiceAction::Stop,
         remove: facts.container.as_ref().map(|container| leftovers(container, &[CONFIG_FILE])).unwrap_or_default(),
@@ -297,10 +298,10 @@ fn send(facts: &Facts, told: &BTreeMap<RelationId, falcosidekick_http_endpoint::
 /// when there is a databag: rules and dashboards are read and packed to be compared.
 pub fn publish(
     endpoint: &'static str,
-    told: &BTreeMap<RelationId, Databag>,
-    wanted: impl Fn(RelationId, &Databag) -> Databag,
+    told: &BTreeMap<RelationId, Told>,
+    wanted: impl Fn(RelationId, &Told) -> Databag,
 ) -> Vec<Publish> {
-    let of = |(relation, told): (&RelationId, &Databag)| {
+    let of = |(relation, told): (&RelationId, &Told)| {
         Publish::of(endpoint, *relation, Side::App, told, &wanted(*relation, told))
     };
     told.iter().filter_map(of).collect()

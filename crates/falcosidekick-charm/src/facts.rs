@@ -17,6 +17,7 @@ use charm_core::hook::{Proxy, SecretEvent};
 use charm_core::interfaces::{self, DatabagError, RelationData, certificate_transfer, loki_push_api};
 use charm_core::juju::Network;
 use charm_core::names::{AppName, RelationId, UnitName};
+use charm_core::notes::{self, Notes, Told};
 use charm_core::pebble::{self, FileType, Layer};
 use charm_core::relation::{self, Databag, RemoteUnits, Side};
 use charm_core::topology::Topology;
@@ -24,7 +25,7 @@ use charm_core::{Event, Hook, clock, juju, secret};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{Cluster, MARK};
 use crate::log::Log;
 use crate::names::{
     CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE, SHADOWS,
@@ -64,9 +65,9 @@ pub struct Facts {
     /// `send-loki-logs`: related? usable? published?
     pub loki: Option<Result<Option<loki_push_api::Provider>, Unusable>>,
     /// What our application published on `send-loki-logs`; empty unless this is the leader.
-    pub told_loki: BTreeMap<RelationId, Databag>,
+    pub told_loki: BTreeMap<RelationId, Told>,
     /// What our application published on `http-endpoint`; empty unless this is the leader.
-    pub told_falcos: BTreeMap<RelationId, Databag>,
+    pub told_falcos: BTreeMap<RelationId, Told>,
     /// Of the Falcos those in the same model; empty unless this is the leader, and with an ingress, where all are sent.
     pub near: BTreeSet<RelationId>,
     /// Where others reach this application; empty unless somebody is to be told, or a certificate has to name them.
@@ -84,7 +85,7 @@ pub struct Facts {
     /// Whom others tell us to believe.
     pub received: Vec<Received>,
     /// What our application published on `send-ca-cert`; empty unless this is the leader.
-    pub told_authorities: BTreeMap<RelationId, Databag>,
+    pub told_authorities: BTreeMap<RelationId, Told>,
     /// The secret that this hook tells to be due.
     pub due: Option<SecretEvent>,
     /// The revision of a secret that this hook tells to be read by nobody any more.
@@ -95,6 +96,8 @@ pub struct Facts {
     pub opened_ports: Vec<String>,
     /// The container, or `None` while its Pebble does not answer.
     pub container: Option<Container>,
+    /// What of all this the next hook need not ask for.
+    pub notes: Notes,
 }
 
 /// The relation to whoever has a way in from outside.
@@ -107,9 +110,9 @@ pub struct Ingress {
     /// What it published.
     pub published: Result<Option<interfaces::ingress::Provider>, DatabagError>,
     /// What our application published, if this is the leader.
-    pub told_app: Option<Databag>,
+    pub told_app: Option<Told>,
     /// What this unit published.
-    pub told_unit: Databag,
+    pub told_unit: Told,
 }
 
 /// A relation to somebody who tells us whom to believe.
@@ -122,7 +125,7 @@ pub struct Received {
     /// What it published.
     pub published: Result<Option<certificate_transfer::Provider>, DatabagError>,
     /// What our application published, if this is the leader.
-    pub told: Option<Databag>,
+    pub told: Option<Told>,
 }
 
 /// A databag of a unit that cannot be used.
@@ -155,13 +158,16 @@ impl Container {
     }
 }
 
-/// Reads all of it: one hook command for most, and three requests to Pebble once the layer is ours.
+/// Reads all of it: a hook command for what may be new, none for what is noted, and three requests to Pebble once the
+/// layer is ours. How many relations there are to those who are only told something makes no difference.
 pub async fn gather(hook: &Hook) -> Result<Facts> {
+    let kept = juju::state_get_all()?;
+    let mut notes = Notes::read(hook, kept.get(notes::KEY).map(String::as_str));
     let leader = juju::is_leader()?;
     let loki = relation::remote_units(hook, SEND_LOKI_LOGS)?;
-    let falcos = relation::ids(hook, HTTP_ENDPOINT)?;
-    let authority = certificates::authority(hook)?;
-    let ingress = ingress::ingress(hook, leader)?;
+    let falcos = notes.ids(hook, HTTP_ENDPOINT)?;
+    let authority = certificates::authority(hook, &mut notes)?;
+    let ingress = ingress::ingress(hook, leader, &mut notes)?;
     let network = if (leader && !falcos.is_empty()) || authority.is_some() || ingress.is_some() {
         juju::network_get(HTTP_ENDPOINT)?
     } else {
@@ -169,7 +175,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
     };
     let topology = Topology::of(hook, CHARM);
     let config = juju::config_get()?;
-    let cluster = cluster::cluster(hook, leader, &config).await?;
+    let cluster = cluster::cluster(hook, leader, &config, kept.contains_key(MARK)).await?;
     let mut secrets = Secrets::new();
     for id in secrets::wanted(&config) {
         let content = secret::content(&id)?;
@@ -182,31 +188,35 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         other => Some(other?),
     };
     Ok(Facts {
-        observers: observability::gather(hook, leader, container.as_ref())?,
+        observers: observability::gather(hook, leader, container.as_ref(), &mut notes)?,
         unit: hook.unit.number,
         now: clock::now(),
         leader,
         program_may_be_new: program_may_be_new(&hook.event),
         proxy: hook.proxy.clone(),
-        told_loki: told(hook, leader, loki.iter().map(|relation| relation.id))?,
-        told_falcos: told(hook, leader, falcos.iter().copied())?,
-        near: near(hook, falcos.iter().copied().filter(|_| leader && ingress.is_none()))?,
+        told_loki: told(hook, leader, loki.iter().map(|relation| relation.id), &mut notes)?,
+        told_falcos: told(hook, leader, falcos.iter().copied(), &mut notes)?,
+        near: near(hook, falcos.iter().copied().filter(|_| leader && ingress.is_none()), &mut notes)?,
         own_address: network.own_address(),
         addresses: network.ingress_addresses,
         ingress,
-        received: trust::received(hook, leader)?,
-        told_authorities: told(hook, leader, relation::ids(hook, SEND_CA_CERT)?.into_iter())?,
+        received: trust::received(hook, leader, &mut notes)?,
+        told_authorities: {
+            let relations = notes.ids(hook, SEND_CA_CERT)?;
+            told(hook, leader, relations.into_iter(), &mut notes)?
+        },
         loki: published(&loki),
         cluster,
         authority,
         last_asked: certificates::last_asked(hook)?,
         due: secret_of(hook, "secret-expired"),
         unread: secret_of(hook, "secret-remove"),
-        opened_ports: juju::opened_ports()?,
+        opened_ports: notes.opened_ports()?,
         topology,
         config,
         secrets,
         container,
+        notes,
     })
 }
 
@@ -221,8 +231,8 @@ fn program_may_be_new(event: &Event) -> bool {
 }
 
 /// The relations of which both sides are in the same model.
-fn near(hook: &Hook, relations: impl Iterator<Item = RelationId>) -> Result<BTreeSet<RelationId>> {
-    let is_near = |id: &RelationId| Ok(juju::relation_model_get(*id)?.as_ref() == Some(&hook.model.uuid));
+fn near(hook: &Hook, relations: impl Iterator<Item = RelationId>, notes: &mut Notes) -> Result<BTreeSet<RelationId>> {
+    let mut is_near = |id: &RelationId| Ok(notes.model(*id)?.as_ref() == Some(&hook.model.uuid));
     relations.filter_map(|id| is_near(&id).map(|near| near.then_some(id)).transpose()).collect()
 }
 
@@ -231,10 +241,11 @@ fn told(
     hook: &Hook,
     leader: bool,
     relations: impl Iterator<Item = RelationId>,
-) -> Result<BTreeMap<RelationId, Databag>> {
+    notes: &mut Notes,
+) -> Result<BTreeMap<RelationId, Told>> {
     relations
         .filter(|_| leader)
-        .filter_map(|id| Some(relation::own(hook, id, Side::App).transpose()?.map(|databag| (id, databag))))
+        .filter_map(|id| Some(notes.told(hook, id, Side::App).transpose()?.map(|told| (id, told))))
         .collect()
 }
 

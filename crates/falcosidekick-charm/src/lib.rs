@@ -57,7 +57,9 @@ async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
         facts.cluster.objects = Some(objects);
         plan = decide::decide(&facts);
     }
-    let seen = apply::apply(hook, &plan).await?; // changes what differs, then looks again
+    let seen = apply::apply(hook, &plan, &mut facts.notes).await; // changes what differs, then looks again
+    facts.notes.keep()?; // whatever became of it: Juju takes what was told and the note of it together
+    let seen = seen?;
     let health = health::look(hook, &plan, &seen).await?; // what has become of alerts since the last hook
     Ok(Some(health.status(plan.status(&seen))))
 }

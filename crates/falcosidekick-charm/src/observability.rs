@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use charm_core::Status;
 use charm_core::interfaces::{RelationData, loki_push_api, prometheus_scrape};
 use charm_core::names::{RelationId, UnitName};
+use charm_core::notes::Told;
 use charm_core::pebble::Layer;
-use charm_core::relation::{Databag, RemoteUnits, Side};
+use charm_core::relation::{RemoteUnits, Side};
 
 use crate::decide;
 use crate::facts::Facts;
@@ -24,13 +25,13 @@ pub struct Observers {
     /// The name of this unit.
     pub name: Option<UnitName>,
     /// What our application published on `metrics-endpoint`; empty unless this is the leader.
-    pub told_scrapers: BTreeMap<RelationId, Databag>,
+    pub told_scrapers: BTreeMap<RelationId, Told>,
     /// Where this unit is scraped; `None` while that cannot be new.
     pub place: Option<Place>,
     /// What our application published on `grafana-dashboard`; empty unless this is the leader, and that may be new.
-    pub told_viewers: BTreeMap<RelationId, Databag>,
+    pub told_viewers: BTreeMap<RelationId, Told>,
     /// The same on `logging`.
-    pub told_log_takers: BTreeMap<RelationId, Databag>,
+    pub told_log_takers: BTreeMap<RelationId, Told>,
     /// Who takes the log.
     pub log_takers: LogTakers,
 }
@@ -53,7 +54,7 @@ pub struct Place {
     /// The address of its pod.
     pub address: Option<IpAddr>,
     /// What it published of itself on `metrics-endpoint`.
-    pub told: Vec<(RelationId, Databag)>,
+    pub told: BTreeMap<RelationId, Told>,
 }
 
 /// What has to be done about them, whatever becomes of the service.
@@ -75,7 +76,7 @@ pub fn decide(facts: &Facts) -> Around {
         && let Some(name) = name
     {
         let wanted = prometheus_scrape::ProviderUnit { address: *address, name: name.clone() }.write();
-        let of = |(relation, told): &(RelationId, Databag)| {
+        let of = |(relation, told): (&RelationId, &Told)| {
             Publish::of(METRICS_ENDPOINT, *relation, Side::Unit, told, &wanted)
         };
         introduce.extend(told.iter().filter_map(of));

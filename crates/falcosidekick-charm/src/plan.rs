@@ -5,8 +5,9 @@ use std::fmt::Display;
 use charm_core::Status;
 use charm_core::digest::Digest;
 use charm_core::names::RelationId;
+use charm_core::notes::Told;
 use charm_core::pebble::{File, Layer};
-use charm_core::relation::{self, Databag, Side};
+use charm_core::relation::{Databag, Side};
 use charm_core::secret::Redacted;
 use charm_core::x509::Certificate;
 use serde::{Serialize, Serializer};
@@ -109,14 +110,8 @@ pub struct Publish {
 
 impl Publish {
     /// What has to be set so that a databag holds what is wanted; nothing when it does.
-    pub fn of(
-        endpoint: &'static str,
-        relation: RelationId,
-        side: Side,
-        told: &Databag,
-        wanted: &Databag,
-    ) -> Option<Self> {
-        let changes = relation::difference(told, wanted);
+    pub fn of(endpoint: &'static str, relation: RelationId, side: Side, told: &Told, wanted: &Databag) -> Option<Self> {
+        let changes = told.lacks(wanted);
         (!changes.is_empty()).then_some(Self { endpoint, relation, side, changes })
     }
 }

@@ -6,6 +6,7 @@ use charm_tests::ingress::{Ingress, Target};
 use charm_tests::juju::{Context, Event, Relation, State};
 use charm_tests::loki::LokiReceiver;
 use charm_tests::ports::free_port;
+use serde_json::Value;
 
 use crate::world::{CONTAINER, LOKI, World, context, falco_relation, loki_relation, unread};
 
@@ -47,6 +48,12 @@ impl crash::World for World {
         }
         for request in state.relations.iter_mut().filter_map(|relation| relation.local_unit_data.get_mut(REQUESTS)) {
             *request = "a request".into();
+        }
+        if let Some(notes) = state.charm_state.as_mut().and_then(|state| state.get_mut("notes")) {
+            let mut parsed: Value = serde_json::from_str(notes).unwrap();
+            let databags = parsed["databags"].as_object_mut().unwrap().values_mut();
+            databags.filter_map(|databag| databag.get_mut(REQUESTS)).for_each(|request| *request = "a request".into());
+            *notes = parsed.to_string();
         }
         state
     }

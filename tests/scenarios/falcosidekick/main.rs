@@ -6,6 +6,7 @@
 mod actions;
 mod config;
 mod container;
+mod cost;
 mod external_access;
 mod garbage;
 mod health;

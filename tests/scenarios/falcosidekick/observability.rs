@@ -11,9 +11,7 @@ use charm_tests::juju::{Event, Relation, State, Status};
 use charm_tests::loki::LokiReceiver;
 use serde_json::{Value, json};
 
-use crate::world::{
-    CONTAINER, LOKI, MOST_HOOK_COMMANDS, MOST_REQUESTS, World, falco_relation, loki_relation, published,
-};
+use crate::world::{CONTAINER, LOKI, World, loki_relation, published};
 
 const CERTIFICATES: u32 = 3;
 const LOGGING: u32 = 4;
@@ -327,32 +325,4 @@ fn loki_gets_alert_rules_about_what_falco_detects() {
     let rules = &state.relation_by_id(LOKI).local_app_data["alert_rules"];
     assert!(rules.contains("sidekick_model=\\\"test-model\\\""), "{rules}");
     assert!(!rules.contains("\"juju_application\":"), "alerts keep the labels of the Falco that raised them: {rules}");
-}
-
-#[test]
-fn a_hook_that_changes_nothing_is_cheap_with_everything_related() {
-    let (world, authority, takes) = (World::new(), Authority::new("test"), LokiReceiver::start());
-    let state = world.alone().relation(loki_relation(&world.loki.url())).relation(falco_relation());
-    let state = state.config("metrics-port", world.metrics_port);
-    let state = [
-        Relation::new(CERTIFICATES, "certificates", "ca").remote_unit(0),
-        Relation::new(INGRESS, "ingress", "traefik").remote_unit(0),
-        logging(&[&takes.url()]),
-        prometheus(),
-        grafana(),
-    ]
-    .into_iter()
-    .fold(state, State::relation);
-    let mut state = world.run_once(&Event::pebble_ready(CONTAINER), &state).state;
-    authority.sign_all(state.relation_by_id_mut(CERTIFICATES), Days(1, 90));
-    let state = world.run(&Event::relation_changed_by_app(CERTIFICATES), &state).state;
-    assert_eq!(state.unit_status.message, "ingress: waiting for traefik to publish the URL of its way in");
-    for event in [Event::update_status(), Event::config_changed()] {
-        let requests = world.pebble.requests().len();
-        let outcome = world.run_once(&event, &state);
-        let requests = world.pebble.requests().split_off(requests);
-        println!("steady {event:?}: {} hook commands, {} requests to Pebble", outcome.hook_commands(), requests.len());
-        assert!(outcome.hook_commands() <= MOST_HOOK_COMMANDS, "{}", outcome.report());
-        assert!(requests.len() <= MOST_REQUESTS, "{requests:#?}");
-    }
 }

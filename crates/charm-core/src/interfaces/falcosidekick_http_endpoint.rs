@@ -36,12 +36,17 @@ impl RelationData for Provider {
     fn write(&self) -> Databag {
         // A URL holds nothing that JSON would escape differently than Python does.
         let url = serde_json::Value::from(self.url.as_str()).to_string();
-        let ca = match &self.ca[..] {
-            [] => String::new(),
-            all => serde_json::Value::from(x509::bundle(all)).to_string(),
-        };
-        [(URL, url), (CA, ca)].into_iter().collect()
+        [(URL, url.as_str())].into_iter().chain(whom_to_believe(&self.ca).iter()).collect()
     }
+}
+
+/// The part of it that tells whom to believe.
+pub fn whom_to_believe(authorities: &[Certificate]) -> Databag {
+    let ca = match authorities {
+        [] => String::new(),
+        all => serde_json::Value::from(x509::bundle(all)).to_string(),
+    };
+    [(CA, ca)].into_iter().collect()
 }
 
 /// What comes out is PEM of certificates and nothing else, whatever the other side wrote.

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use charm_core::interfaces::RelationData;
 use charm_core::interfaces::tls_certificates::Requirer;
-use charm_core::relation::{self, Side};
+use charm_core::notes::Notes;
+use charm_core::relation::Side;
 use charm_core::x509::Key;
 use charm_core::{Hook, juju, secret};
 
@@ -11,11 +12,11 @@ use crate::names::CERTIFICATES;
 use crate::tls::{Ask, PRIVATE_KEY, Postpone, Remove, Steps, Store, certificate_label, key_label};
 
 /// Does what was decided. Juju keeps all of it back until the hook succeeds.
-pub fn apply(hook: &Hook, steps: &Steps) -> Result<()> {
+pub fn apply(hook: &Hook, steps: &Steps, notes: &mut Notes) -> Result<()> {
     let Steps { ask, store, postpone, forget, remove } = steps;
     let unit = hook.unit.number;
     if let Some(wanted) = ask {
-        self::ask(hook, wanted)?;
+        self::ask(hook, wanted, notes)?;
     }
     if let Some(Store { expire, content }) = store {
         secret::store(hook, &certificate_label(unit), content, Some(expire))?;
@@ -33,7 +34,7 @@ pub fn apply(hook: &Hook, steps: &Steps) -> Result<()> {
     Ok(())
 }
 
-fn ask(hook: &Hook, Ask { relation, common_name, names, key }: &Ask) -> Result<()> {
+fn ask(hook: &Hook, Ask { relation, common_name, names, key }: &Ask, notes: &mut Notes) -> Result<()> {
     let key = if let Some(pem) = key {
         Key::from_pem(pem.expose())?
     } else {
@@ -44,7 +45,7 @@ fn ask(hook: &Hook, Ask { relation, common_name, names, key }: &Ask) -> Result<(
         key
     };
     let request = key.request(common_name, names).context("failed to ask for a certificate")?;
-    relation::publish(*relation, Side::Unit, &Requirer { requests: vec![request.pem()] }.write())?;
+    notes.publish(*relation, Side::Unit, &Requirer { requests: vec![request.pem()] }.write())?;
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     tracing::info!("{CERTIFICATES}: asked for a certificate for {}", names.join(", "));
     Ok(())

@@ -44,6 +44,7 @@ fn settled(mut facts: Facts) -> Facts {
         container.plan = layer;
     }
     for Publish { endpoint, relation, side, changes } in plan.publish.into_iter().chain(plan.send) {
+        let changes = Told::of(&changes);
         match (endpoint, side, facts.ingress.as_mut()) {
             (HTTP_ENDPOINT, ..) => drop(facts.told_falcos.insert(relation, changes)),
             (INGRESS, Side::App, Some(ingress)) => ingress.told_app = Some(changes),
@@ -65,8 +66,8 @@ fn loki(endpoint: &str) -> Result<Option<loki_push_api::Provider>, Unusable> {
     loki_push_api::Provider::read(&databag).map_err(|error| Unusable("loki/0".parse().unwrap(), error))
 }
 
-fn told(relation: &str, databag: &[(&str, &str)]) -> BTreeMap<RelationId, Databag> {
-    BTreeMap::from([(relation.parse().unwrap(), databag.iter().copied().collect())])
+fn told(relation: &str, databag: &[(&str, &str)]) -> BTreeMap<RelationId, Told> {
+    BTreeMap::from([(relation.parse().unwrap(), Told::of(&databag.iter().copied().collect()))])
 }
 
 /// What `http-endpoint` is told in this plan, if anything.
@@ -102,7 +103,7 @@ fn stops(facts: &Facts) -> String {
     assert_eq!((&plan.write, &plan.layer, plan.open_port), (&vec![], &None, None));
     let nothing_left = plan.publish.iter().all(|publish| publish.changes.iter().all(|(_, value)| value.is_empty()));
     assert!(nothing_left && plan.close_ports == facts.opened_ports);
-    assert_eq!(plan.publish.is_empty(), facts.told_falcos.values().all(|databag| databag.iter().next().is_none()));
+    assert_eq!(plan.publish.is_empty(), facts.told_falcos.values().all(Told::is_empty));
     blocked(plan.status(&Seen::Stopped))
 }
 
@@ -400,8 +401,8 @@ fn ingress(published: &str) -> Ingress {
         relation: "4".parse().unwrap(),
         app: "traefik".parse().unwrap(),
         published: ingress::Provider::read(&databag),
-        told_app: Some(Databag::default()),
-        told_unit: Databag::default(),
+        told_app: Some(Told::default()),
+        told_unit: Told::default(),
     }
 }
 

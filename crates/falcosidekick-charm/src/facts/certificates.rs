@@ -3,18 +3,19 @@
 use anyhow::Result;
 use charm_core::interfaces::RelationData;
 use charm_core::interfaces::tls_certificates::Provider;
+use charm_core::notes::Notes;
 use charm_core::relation::{self, Databag, RemoteApp, Side};
 use charm_core::{Hook, juju};
 
 use crate::names::CERTIFICATES;
 use crate::tls::{Authority, PRIVATE_KEY, certificate_label, key_label};
 
-/// Who signs, if there is somebody: six hook commands, one if not.
-pub fn authority(hook: &Hook) -> Result<Option<Authority>> {
-    let Some(RemoteApp { id, app, data }) = relation::remote_apps(hook, CERTIFICATES)?.into_iter().next() else {
+/// Who signs, if there is somebody: four hook commands, one if not.
+pub fn authority(hook: &Hook, notes: &mut Notes) -> Result<Option<Authority>> {
+    let Some(RemoteApp { id, app, data }) = notes.remote_apps(hook, CERTIFICATES)?.into_iter().next() else {
         return Ok(None);
     };
-    let Some(asked) = relation::own(hook, id, Side::Unit)? else { return Ok(None) };
+    let Some(asked) = notes.databag(hook, id)? else { return Ok(None) };
     let unit = hook.unit.number;
     Ok(Some(Authority {
         relation: id,

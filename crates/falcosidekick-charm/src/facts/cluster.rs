@@ -7,15 +7,15 @@ use charm_core::{Hook, juju};
 use crate::kubernetes::access::Access;
 use crate::kubernetes::{Cluster, MARK, client};
 
-/// One hook command, and two to four requests if there is a reason to.
-pub async fn cluster(hook: &Hook, leads: bool, config: &RawConfig) -> Result<Cluster> {
+/// Two to four requests if there is a reason to. `is_marked`: whether there may be objects of ours.
+pub async fn cluster(hook: &Hook, leads: bool, config: &RawConfig, is_marked: bool) -> Result<Cluster> {
     let mut problems = Problems::default();
     let wanted = Access::parse(config, &mut problems);
     // With options that cannot be read, nothing is touched.
     if !problems.is_empty() {
         return Ok(Cluster::default());
     }
-    let mut cluster = marks(wanted, leads)?;
+    let mut cluster = marked(wanted, leads, is_marked);
     if cluster.wanted != Access::None || (leads && cluster.is_marked) {
         cluster.objects = Some(client::look(hook, &cluster.wanted, leads).await);
     }
@@ -24,7 +24,10 @@ pub async fn cluster(hook: &Hook, leads: bool, config: &RawConfig) -> Result<Clu
 
 /// The same without a look at the cluster.
 pub fn marks(wanted: Access, leads: bool) -> Result<Cluster> {
+    Ok(marked(wanted, leads, juju::state_get(MARK)?.is_some()))
+}
+
+fn marked(wanted: Access, leads: bool, is_marked: bool) -> Cluster {
     let is_of_interest = leads || wanted != Access::None;
-    let is_marked = is_of_interest && juju::state_get(MARK)?.is_some();
-    Ok(Cluster { wanted, leads, is_marked, objects: None })
+    Cluster { wanted, leads, is_marked: is_of_interest && is_marked, objects: None }
 }

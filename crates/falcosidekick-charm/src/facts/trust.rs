@@ -4,16 +4,18 @@ use anyhow::Result;
 use charm_core::Hook;
 use charm_core::interfaces::RelationData;
 use charm_core::interfaces::certificate_transfer::Provider;
-use charm_core::relation::{self, RemoteApp, Side};
+use charm_core::notes::Notes;
+use charm_core::relation::{RemoteApp, Side};
 
 use super::Received;
 use crate::names::RECEIVE_CA_CERT;
 
-/// One hook command, and two for each relation; three for the leader.
-pub fn received(hook: &Hook, leader: bool) -> Result<Vec<Received>> {
-    let told = |id| if leader { relation::own(hook, id, Side::App) } else { Ok(None) };
+/// One hook command, and one for each relation.
+pub fn received(hook: &Hook, leader: bool, notes: &mut Notes) -> Result<Vec<Received>> {
+    let apps = notes.remote_apps(hook, RECEIVE_CA_CERT)?;
     let read = |RemoteApp { id, app, data }| {
-        Ok(Received { relation: id, app, published: Provider::read(&data), told: told(id)? })
+        let told = if leader { notes.told(hook, id, Side::App)? } else { None };
+        Ok(Received { relation: id, app, published: Provider::read(&data), told })
     };
-    relation::remote_apps(hook, RECEIVE_CA_CERT)?.into_iter().map(read).collect()
+    apps.into_iter().map(read).collect()
 }
