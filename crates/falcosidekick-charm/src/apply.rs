@@ -91,10 +91,21 @@ pub async fn apply(hook: &Hook, plan: &Plan, notes: &mut Notes) -> Result<Seen> 
     Ok(seen)
 }
 
+/// One hook command for each databag, and one for each endpoint, as a line of the log is one as well.
 fn publish(all: &[Publish], notes: &mut Notes) -> Result<()> {
-    for Publish { endpoint, relation, side, changes } in all {
-        notes.publish(*relation, *side, changes)?;
-        tracing::info!("{endpoint}: updated what relation {relation} is told");
+    for of_endpoint in all.chunk_by(|one, other| one.endpoint == other.endpoint) {
+        for Publish { endpoint: _, relation, side, changes } in of_endpoint {
+            notes.publish(*relation, *side, changes)?;
+        }
+        match of_endpoint {
+            [Publish { endpoint, relation, .. }] => {
+                tracing::info!("{endpoint}: updated what relation {relation} is told");
+            }
+            [Publish { endpoint, .. }, ..] => {
+                tracing::info!("{endpoint}: updated what is told in {} databags", of_endpoint.len());
+            }
+            [] => {}
+        }
     }
     Ok(())
 }

@@ -117,6 +117,23 @@ fn with_falcos(world: &World, number: u32) -> State {
     (0..number).map(|number| falco(number).remote_model(MACHINES)).fold(state, State::relation)
 }
 
+#[test]
+fn each_falco_costs_three_hook_commands_once_and_then_none() {
+    let [few, many] = [3, 30].map(|number| {
+        let world = World::new();
+        let first = world.run_once(&Event::pebble_ready(CONTAINER), &with_falcos(&world, number));
+        assert_eq!(world.run_once(&Event::pebble_ready(CONTAINER), &first.state).state, first.state);
+        let told = first.state.relations.iter().filter(|relation| relation.local_app_data.contains_key("url"));
+        assert_eq!(told.count(), number as usize);
+        let count = |event: &Event| world.run_once(event, &first.state).hook_commands();
+        [first.hook_commands(), count(&Event::leader_elected()), count(&Event::update_status())]
+    });
+    println!("with 3 Falcos: {few:?}, with 30: {many:?} (first, leader-elected, update-status)");
+    assert!(many[0] - few[0] <= 27 * 3, "first: {few:?}, {many:?}");
+    assert!(many[1] - few[1] <= 27, "a new leader: {few:?}, {many:?}");
+    assert_eq!(many[2], few[2], "nothing to do");
+}
+
 /// Hook commands that ask Juju for one of our own databags, or for the ports.
 fn looks(outcome: &Outcome) -> Vec<String> {
     let is_look = |line: &String| {
