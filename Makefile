@@ -87,7 +87,7 @@ deny: ## licences, sources and bans of the crates we use; the advisories when th
 conformance: ## the stand-ins beside the recordings; FALCO_TARBALL=PATH, FALCOSIDEKICK=PATH: the real programs
 	$(CARGO_TEST) --locked --package charm-tests --test conformance -- --nocapture
 
-bench: pebble ## what one dispatch of each charm costs, beside an empty process; RUNS=100
+bench: pebble ## what one dispatch of each charm costs, beside an empty process, and with 1000 Falcos; RUNS=100
 	cargo build --locked --release --package falco-charm
 	cargo build --locked --release --package falcosidekick-charm
 	cargo build $(CARGO_FLAGS)

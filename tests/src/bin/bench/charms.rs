@@ -13,6 +13,12 @@ use crate::case::{Calls, Case, Charm};
 use crate::launch::Mode;
 use crate::launcher::Launcher;
 
+/// Where Falcos are told where to send alerts to.
+pub const HTTP_ENDPOINT: &str = "http-endpoint";
+
+/// The model that Falcos are in.
+const MACHINES: &str = "9b5d2c1e-7f30-4a6b-8c4d-2e1f0a9b8c7d";
+
 const LOKI: u32 = 2;
 const FALCO: u32 = 7;
 const COS_AGENT: u32 = 9;
@@ -140,10 +146,15 @@ fn falcosidekick_in(mode: Mode, runs: usize, cases: &mut [Case; 4]) -> Result<()
     Ok(())
 }
 
-fn related(pod: &Pod) -> State {
+/// What the controller knows of a leader in a laboratory.
+pub fn related(pod: &Pod) -> State {
     let state = State::kubernetes().leader(true).config("port", free_port()).config("allow-plain-http", true);
-    let falco = Relation::new(FALCO, "http-endpoint", "falco").remote_unit(0);
-    pod.complete(state).relation(loki("loki")).relation(falco)
+    pod.complete(state).relation(loki("loki")).relation(falco_relation(FALCO))
+}
+
+/// A Falco of one unit, in a model of its own.
+pub fn falco_relation(id: u32) -> Relation {
+    Relation::new(id, HTTP_ENDPOINT, format!("falco{id}")).remote_unit(0).remote_model(MACHINES)
 }
 
 /// A Loki of this name, which nobody has to reach for this.

@@ -1,7 +1,8 @@
 //! What one dispatch of each charm costs, beside what any process costs on the same machine: `make bench`.
 //!
-//! `bench [RUNS]` prints the table, and below it what the unit of Falco leaves open ([`exposure`]). The charms are those
-//! that `FALCO_DISPATCH` and `FALCOSIDEKICK_DISPATCH` name, and have to be built for release, as those that are packed.
+//! `bench [RUNS]` prints the table, below it what many related Falcos cost ([`scale`]), and what the unit of Falco leaves
+//! open ([`exposure`]). The charms are those that `FALCO_DISPATCH` and `FALCOSIDEKICK_DISPATCH` name, and have to be built
+//! for release, as those that are packed.
 //! Nothing is asserted about time, which is the machine's; hook commands and memory are the charm's alone, and have
 //! budgets.
 //!
@@ -13,6 +14,7 @@ mod exposure;
 mod launch;
 mod launcher;
 mod processes;
+mod scale;
 mod table;
 
 use std::ffi::OsString;
@@ -48,8 +50,10 @@ fn run(arguments: &[OsString]) -> Result<ExitCode> {
 
     let processes = processes::measure(runs)?;
     let charms = [charms::falco(runs)?, charms::falcosidekick(runs)?];
-    print!("{}{}", table::text(&processes, &charms, runs), exposure::text()?);
-    let problems: Vec<String> = charms.iter().flat_map(case::Charm::over_budget).collect();
+    let scale = scale::measure()?;
+    print!("{}{}{}", table::text(&processes, &charms, runs), scale::text(&scale), exposure::text()?);
+    let mut problems: Vec<String> = charms.iter().flat_map(case::Charm::over_budget).collect();
+    problems.extend(scale::over_budget(&scale));
     for problem in &problems {
         eprintln!("bench: over budget: {problem}");
     }
