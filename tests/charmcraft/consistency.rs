@@ -213,6 +213,13 @@ fn what_is_packed_is_there_and_expected() {
         assert!(lines.contains(&"0755 dispatch"), "{}: Juju starts dispatch as it is", charm.name);
         assert!(lines.is_sorted_by_key(|line| &line[5..]), "{}", charm.name);
 
+        // charmcraft takes them out of charmcraft.yaml.
+        for (name, is_written) in
+            [("actions.yaml", !charm.actions.is_empty()), ("config.yaml", !charm.config.options.is_empty())]
+        {
+            assert_eq!(lines.contains(&format!("0644 {name}").as_str()), is_written, "{}: {name}", charm.name);
+        }
+
         for part in charm.parts.values().filter(|part| part.plugin == "dump") {
             // A single file is primed under its own name.
             let folder = if part.source_type.as_deref() == Some("file") { root() } else { root().join(&part.source) };
