@@ -231,7 +231,8 @@ fn run(
     let remove = leftovers(container, &needed);
     let address = address::decide(facts, config, listener, tls);
     let awaited = (facts.loki.is_some() && loki.is_none()).then(waiting_for_loki);
-    let others = awaited.into_iter().chain(proxy_remark).chain(logs::remark(facts, &sinks.outputs));
+    let near_end = tls.and_then(|tls| tls.remark.clone());
+    let others = near_end.into_iter().chain(awaited).chain(proxy_remark).chain(logs::remark(facts, &sinks.outputs));
     let port = format!("{}/tcp", listener.port);
     let (opened, close_ports): (Vec<_>, Vec<_>) =
         facts.opened_ports.iter().cloned().partition(|opened| *opened == port);

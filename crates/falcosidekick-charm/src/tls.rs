@@ -147,6 +147,8 @@ pub struct Tls {
     pub steps: Steps,
     /// What to tell the operator.
     pub status: Option<Status>,
+    /// What to tell the operator although everything works.
+    pub remark: Option<String>,
 }
 
 impl Tls {
@@ -232,7 +234,8 @@ pub fn decide(authority: &Authority, names: &Names, unit: u32, due: Option<&Secr
         ..Steps::default()
     };
     let steps = secrets(steps, authority, unit, current.as_ref().map(|(text, _)| text.as_str()), due, last, now);
-    Tls { identity, is_revoked, is_awaited, steps, status }
+    let remark = identity.as_ref().and_then(|identity| near_end(identity.leaf(), &authority.app, now));
+    Tls { identity, is_revoked, is_awaited, steps, status, remark }
 }
 
 /// What becomes of secrets beside the one that is stored anew.
@@ -258,6 +261,20 @@ fn secrets(
         }
     }
     steps
+}
+
+/// When somebody should know that nobody has renewed it: another one is asked for when nine tenths of its time are over,
+/// and half of the rest is a lot of patience.
+pub fn overdue_time(certificate: &Certificate) -> i64 {
+    let Certificate { not_before, not_after, .. } = certificate;
+    not_after - not_after.saturating_sub(*not_before) / 20
+}
+
+/// The alert about it is of the leader's certificate, as only a leader hands rules on. So each unit tells of its own.
+fn near_end(certificate: &Certificate, app: &AppName, now: i64) -> Option<String> {
+    let end = x509::time_text(certificate.not_after);
+    let text = format!("{CERTIFICATES}: the certificate ends at {end}, and {app} has not issued another one");
+    (now >= overdue_time(certificate)).then_some(text)
 }
 
 /// When nine tenths of the lifetime are over.

@@ -172,7 +172,7 @@ fn a_certificate_near_its_end_is_renewed_with_one_restart_and_serves_until_then(
     let (authority, world) = (Authority::new("test"), World::new());
     let state = world.run(&Event::pebble_ready(CONTAINER), &related(&world)).state;
     let first = request(&state);
-    let mut state = world.run(&changed(), &sign(&state, &authority, Days(95, 5))).state;
+    let mut state = world.run(&changed(), &sign(&state, &authority, Days(94, 6))).state;
     let (second, process) = (request(&state), world.process());
     assert_ne!(first, second);
     assert_eq!(state.unit_status, Status::active(""));
@@ -187,6 +187,20 @@ fn a_certificate_near_its_end_is_renewed_with_one_restart_and_serves_until_then(
     assert_eq!(state.unit_status, Status::active(""));
     assert_eq!(request(&state), second);
     world.deliver_tls(ADDRESS, &authority.root());
+}
+
+#[test]
+fn every_unit_tells_of_its_own_certificate_that_ends_soon_and_was_not_renewed() {
+    let (authority, world) = (Authority::new("test"), World::new());
+    let state = world.run(&Event::pebble_ready(CONTAINER), &related(&world).leader(false)).state;
+    let state = world.run(&changed(), &sign(&state, &authority, Days(96, 4))).state;
+    let status = &state.unit_status;
+    assert_eq!(status.name, "active");
+    assert!(status.message.starts_with("certificates: the certificate ends at "), "{status}");
+    assert!(status.message.ends_with(", and ca has not issued another one"), "{status}");
+    world.deliver_tls(ADDRESS, &authority.root());
+    let state = world.run(&changed(), &sign(&state, &authority, FRESH)).state;
+    assert_eq!(state.unit_status, Status::active(""));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::facts::Facts;
 use crate::listener::Listener;
 use crate::names::METRICS_ENDPOINT;
 use crate::plan::Publish;
+use crate::tls;
 
 const RULES: &str = include_str!("../../../../charms/falcosidekick-k8s/alert-rules/metrics.yaml");
 const CERTIFICATE_RULES: &str = include_str!("../../../../charms/falcosidekick-k8s/alert-rules/certificate.yaml");
@@ -44,10 +45,9 @@ fn job(listener: Listener) -> ScrapeJob {
 pub fn alert_rules(topology: &Topology, certificate: Option<&Certificate>) -> AlertRules {
     let read = |yaml: &str| AlertRules::of_application(yaml, topology).expect("a test reads them");
     let rules = read(RULES);
-    let Some(Certificate { not_before, not_after, .. }) = certificate else { return rules };
-    // Another one is asked for when nine tenths of its time are over; then half of the rest is a lot of patience.
-    let overdue = not_after - not_after.saturating_sub(*not_before) / 20;
-    let yaml = CERTIFICATE_RULES.replace(OVERDUE, &overdue.to_string()).replace(END, &x509::time_text(*not_after));
+    let Some(certificate) = certificate else { return rules };
+    let end = x509::time_text(certificate.not_after);
+    let yaml = CERTIFICATE_RULES.replace(OVERDUE, &tls::overdue_time(certificate).to_string()).replace(END, &end);
     rules.and(read(&yaml))
 }
 

@@ -232,6 +232,17 @@ fn after_nine_tenths_of_its_life_a_certificate_is_renewed_once_and_goes_on_until
 }
 
 #[test]
+fn what_nobody_renews_is_remarked_when_a_twentieth_of_its_life_is_left() {
+    let (authority, ..) = settled((90, 10));
+    let remark = |days| decide(&authority, &told(), 0, None, NOW + days * DAY).remark;
+    assert_eq!(remark(4), None);
+    let end = x509::time_text(NOW + 10 * DAY);
+    let text = format!("certificates: the certificate ends at {end}, and ca has not issued another one");
+    assert_eq!(remark(5), Some(text));
+    assert_eq!(remark(10), None, "it is not served any more, which is told as well");
+}
+
+#[test]
 fn a_secret_that_is_due_renews_and_is_kept_until_the_end_of_its_certificate() {
     let (authority, ..) = settled((0, 100));
     let due = event(certificate_label(0));
