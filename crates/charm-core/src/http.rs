@@ -31,8 +31,13 @@ pub async fn post_json(url: &str, json: String) -> Result<Answer, reqwest::Error
 /// redirect 301, 302 or 303. Asked with OPTIONS, which changes nothing there.
 pub async fn redirect_of(url: &str) -> Result<Option<String>, reqwest::Error> {
     let answer = client()?.request(reqwest::Method::OPTIONS, url).send().await?;
-    let location = answer.headers().get(reqwest::header::LOCATION).and_then(|place| place.to_str().ok());
-    Ok(location.filter(|_| matches!(answer.status().as_u16(), 301..=303)).map(str::to_owned))
+    Ok(elsewhere(answer.status().as_u16(), answer.headers()))
+}
+
+/// The same of an answer that is there.
+pub(crate) fn elsewhere(status: u16, headers: &reqwest::header::HeaderMap) -> Option<String> {
+    let location = headers.get(reqwest::header::LOCATION).and_then(|place| place.to_str().ok());
+    location.filter(|_| matches!(status, 301..=303)).map(str::to_owned)
 }
 
 fn client() -> Result<reqwest::Client, reqwest::Error> {

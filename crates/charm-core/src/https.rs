@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::http::Answer;
+use crate::http::{Answer, elsewhere};
 use crate::x509::{Certificate, Name};
 
 /// As for plain HTTP, with a second for the handshake.
@@ -63,15 +63,23 @@ impl Trust {
 
 /// Asks an https URL once. `at`: where the server is, if it is not to be looked up.
 pub async fn get(url: &Url, at: Option<SocketAddr>, trust: &Trust) -> Result<Answer, Error> {
-    send(Method::GET, url, at, trust, String::new()).await
+    Ok(send(Method::GET, url, at, trust, String::new()).await?.0)
 }
 
 /// Sends a JSON text to an https URL once, as [`get`] asks.
 pub async fn post_json(url: &Url, at: Option<SocketAddr>, trust: &Trust, json: String) -> Result<Answer, Error> {
-    send(Method::POST, url, at, trust, json).await
+    Ok(send(Method::POST, url, at, trust, json).await?.0)
 }
 
-async fn send(method: Method, url: &Url, at: Option<SocketAddr>, trust: &Trust, json: String) -> Result<Answer, Error> {
+/// Where a server sends whoever comes with something to leave, as [`crate::http::redirect_of`] asks.
+pub async fn redirect_of(url: &Url, trust: &Trust) -> Result<Option<String>, Error> {
+    Ok(send(Method::OPTIONS, url, None, trust, String::new()).await?.1)
+}
+
+/// The answer, and where it sends the caller.
+type Sent = (Answer, Option<String>);
+
+async fn send(method: Method, url: &Url, at: Option<SocketAddr>, trust: &Trust, json: String) -> Result<Sent, Error> {
     match tokio::time::timeout(LIMIT, ask(method, url, at, trust, json)).await {
         Ok(result) => result,
         Err(_) => Err(Error::NoAnswer(format!("no answer within {} s", LIMIT.as_secs()))),
@@ -84,7 +92,7 @@ async fn ask(
     at: Option<SocketAddr>,
     Trust(roots): &Trust,
     json: String,
-) -> Result<Answer, Error> {
+) -> Result<Sent, Error> {
     let host = url.host_str().and_then(Name::of_host).ok_or_else(|| no_answer("it has no host"))?;
     let name = match &host {
         Name::Dns(name) => ServerName::try_from(name.clone()).map_err(no_answer)?,
@@ -115,8 +123,9 @@ async fn ask(
     let _driver = Driver(tokio::spawn(connection));
     let response = sender.send_request(request).await.map_err(no_answer)?;
     let status = response.status().as_u16();
+    let elsewhere = elsewhere(status, response.headers());
     let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(no_answer)?.to_bytes();
-    Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok((Answer { status, body: String::from_utf8_lossy(&body).into_owned() }, elsewhere))
 }
 
 struct Driver<T>(JoinHandle<T>);

@@ -66,7 +66,9 @@ pub async fn look(hook: &Hook, plan: &Plan, seen: &Seen) -> Result<Health> {
             before.clone()
         }
     };
-    known.redirects = before.redirects.after(plan.targets.expose()).await;
+    let pebble = hook.container(CONTAINER)?;
+    let trust = async || redirects::trust(&pebble).await;
+    known.redirects = before.redirects.after(known.started(), plan.targets.expose(), trust).await;
     health.remarks.extend(known.remarks());
     known.check_is_down = check.is_some();
     if let Some(check) = check {

@@ -51,6 +51,9 @@ pub const KEY_FILE: &str = "/etc/falcosidekick/certs/server/server.key";
 /// Whom Falcosidekick believes beside those whom everybody believes.
 pub const AUTHORITIES_FILE: &str = "/etc/falcosidekick/certs/client/ca.crt";
 
+/// Whom everybody believes, in one file: in Ubuntu, of which the charm and a rock are, and in the project's own image.
+pub const KNOWN_AUTHORITIES_FILE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// What the library of the Python charm put before the labels of its secrets. Ours have the same, so that the private
 /// key outlives a refresh.
 pub const SECRETS: &str = "afd8c2bccf834997afce12c2706d2ede";

@@ -12,11 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use charm_tests::authority::{Authority, Days};
+use charm_tests::http_sink::{self, Manner};
 use charm_tests::juju::{Event, Secret, State, Status};
 use charm_tests::ports::free_port;
 use charm_tests::programs;
 use charm_tests::sink::Sink;
+use charm_tests::stand_in::tls;
 
+use crate::trust::tells;
 use crate::world::{CONTAINER, LOKI, World, falco_relation, published};
 
 const SECRET: &str = "9m4e2mr0ui3e8a215n4g";
@@ -359,5 +363,33 @@ fn an_output_that_sends_elsewhere_loses_alerts_and_is_remarked_until_it_does_no_
     assert!(!status.message.contains("hunter2"), "{status}");
     server.is_over.store(true, Ordering::SeqCst);
     let state = world.run(&Event::update_status(), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+}
+
+#[test]
+fn a_server_over_https_that_sends_elsewhere_is_remarked_once_it_is_believed_and_not_asked_before() {
+    let (world, state) = World::settled();
+    let authority = Authority::new("private");
+    let identity = authority.identity(&["127.0.0.1"], Days(1, 1));
+    let to = "https://elsewhere.example/hunter2".to_owned();
+    let manner = Manner::Redirect { status: 301, from: Some("/hunter2".to_owned()), to, rest: 200 };
+    let server = http_sink::Sink::start(manner, Some(Arc::new(tls::server(identity, None).unwrap())));
+    let text = format!("webhook: {{address: 'https://u:hunter3@127.0.0.1:{}/hunter2'}}", server.port());
+    let state = world.run(&Event::config_changed(), &state.config("outputs", text)).state;
+    assert!(!state.unit_status.message.contains("redirects"), "{}", state.unit_status);
+    assert_eq!(server.received(), []);
+
+    let state = state.relation(tells(11, "ca", &[&authority]));
+    let state = world.run(&Event::relation_changed_by_app(11), &state).state;
+    let status = &state.unit_status;
+    assert!(status.message.contains("redirects to https://elsewhere.example, where Falcosidekick goes"), "{status}");
+    assert!(!status.message.contains("hunter"), "{status}");
+    for asked in server.received() {
+        assert_eq!((asked.method.as_str(), asked.path.as_str(), asked.body.as_str()), ("OPTIONS", "/hunter2", ""));
+        assert!(!asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")), "{asked:?}");
+    }
+
+    let state = state.config("outputs", format!("webhook: {{address: 'https://127.0.0.1:{}/'}}", server.port()));
+    let state = world.run(&Event::config_changed(), &state).state;
     assert_eq!(state.unit_status, Status::active(""));
 }

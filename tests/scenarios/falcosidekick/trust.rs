@@ -13,7 +13,8 @@ const RECEIVE: u32 = 11;
 const SEND: u32 = 12;
 const FILE: &str = "/etc/falcosidekick/certs/client/ca.crt";
 
-fn tells(id: u32, app: &str, authorities: &[&Authority]) -> Relation {
+/// Somebody who tells whom to believe.
+pub fn tells(id: u32, app: &str, authorities: &[&Authority]) -> Relation {
     let texts: Vec<String> = authorities.iter().map(|authority| authority.root()).collect();
     Relation::new(id, "receive-ca-cert", app).remote_unit(0).remote_app("certificates", json!(texts).to_string())
 }

@@ -13,14 +13,12 @@ use url::Url;
 use super::cut;
 use crate::address::WayIn;
 use crate::listener::{Listener, PING};
+use crate::names::KNOWN_AUTHORITIES_FILE;
 use crate::plan::Question;
 
 /// Falcosidekick answers a tenth of a second after its start. One that needs longer than this is in trouble.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Whom everybody believes, as Ubuntu has them in one file.
-const KNOWN_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Why there is no answer that counts.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ pub async fn through(hook: &Hook, WayIn { ping, authorities }: &WayIn) -> Result
     if ping.scheme() == "http" {
         return Ok(in_clear_text(ping).await);
     }
-    let known = files::read(&hook.path(KNOWN_AUTHORITIES))?.unwrap_or_default();
+    let known = files::read(&hook.path(KNOWN_AUTHORITIES_FILE))?.unwrap_or_default();
     let mut all = Certificate::all(&String::from_utf8_lossy(&known));
     all.extend(authorities.iter().cloned());
     Ok(over_tls(ping, None, &Trust::only(&all)).await)

@@ -80,6 +80,11 @@ impl Known {
         failing.chain(self.redirects.remarks().cloned()).chain(rejected).collect()
     }
 
+    /// When the process began, in its own words.
+    pub fn started(&self) -> &str {
+        &self.counters.started
+    }
+
     /// What became of the last alerts to an output, if that was not good: by its place in the configuration.
     pub fn of(&self, path: &str) -> Option<Count> {
         self.failing.iter().find(|(name, _)| path_of(name) == path).map(|(_, count)| *count)

@@ -1,22 +1,29 @@
 //! Servers that send alerts elsewhere. Falcosidekick follows a redirect 301, 302 or 303 as a GET, without the alert, and
 //! counts it as delivered: nothing of it is to be seen in its counters or its log. So the servers are asked.
 //!
-//! They are asked once for each configuration, with a question that changes nothing there, and again only those that
-//! were found to send elsewhere. Only servers over plain HTTP: what sends elsewhere is mostly what sends to HTTPS, and
-//! over HTTPS it would take the trust of Falcosidekick to ask.
+//! They are asked once for each start of Falcosidekick, which is what another configuration or another authority takes,
+//! with a question that changes nothing there, and again only those that were found to send elsewhere. Each is asked at the URL to which its alerts go, without a user, a password, a header or
+//! an alert, and nobody is asked anything at the place that a redirect names. A server over HTTPS is asked only if it
+//! shows a certificate that Falcosidekick believes as well. To one that does not, no alert is delivered, which is counted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use charm_core::digest::Digest;
 use charm_core::http;
+use charm_core::https::{self, Trust};
+use charm_core::pebble::Client;
+use charm_core::x509::Certificate;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::names::{AUTHORITIES_FILE, KNOWN_AUTHORITIES_FILE};
 use crate::outputs::hosts_only;
 
-/// For all servers together. One that is not there costs two seconds.
+/// For all servers together, which are asked at the same time. One that is not there costs three seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A URL to which an output sends alerts.
@@ -33,7 +40,7 @@ pub struct Target {
 /// What is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirects {
-    /// Of which targets; the digest of all their URLs.
+    /// Of which process with which targets; the digest of all of it.
     of: String,
     /// What to tell of an output that sends elsewhere. Holds nothing but hosts.
     found: BTreeMap<String, String>,
@@ -45,23 +52,54 @@ impl Redirects {
         self.found.values()
     }
 
-    /// What is known after those were asked that have to be.
-    pub async fn after(&self, targets: &[Target]) -> Self {
-        let of = Digest::of_all(targets.iter().map(|target| target.url.as_str().as_bytes())).to_string();
+    /// What is known after those were asked that have to be. `started`: when the process began; `trust`: whom it believes.
+    pub async fn after(&self, started: &str, targets: &[Target], trust: impl AsyncFnOnce() -> Trust) -> Self {
+        let urls = targets.iter().map(|target| target.url.as_str());
+        let of = Digest::of_all([started].into_iter().chain(urls).map(str::as_bytes)).to_string();
         let is_new = of != self.of;
-        let asked = targets.iter().filter(|target| target.url.scheme() == "http");
-        let asked = asked.filter(|target| is_new || self.found.contains_key(target.path));
-        let mut found = BTreeMap::new();
+        let asked: Vec<&Target> =
+            targets.iter().filter(|target| is_new || self.found.contains_key(target.path)).collect();
+        let is_secure = |target: &&Target| target.url.scheme() == "https";
+        let trust = if asked.iter().any(is_secure) { Some(Arc::new(trust().await)) } else { None };
+        let mut answers = JoinSet::new();
+        for (place, target) in asked.into_iter().cloned().enumerate() {
+            let trust = trust.clone();
+            answers.spawn(async move { Some((place, target.path, remark(&target, &ask(&target, trust).await?)?)) });
+        }
+        let mut found = Vec::new();
         let all = async {
-            for target in asked {
-                if let Ok(Some(location)) = http::redirect_of(target.url.as_str()).await {
-                    found.extend(remark(target, &location).map(|text| (target.path.to_owned(), text)));
-                }
+            while let Some(answer) = answers.join_next().await {
+                found.extend(answer.ok().flatten());
             }
         };
         // Those that were not reached in time are not known to send elsewhere.
         drop(timeout(PATIENCE, all).await);
-        Self { of, found }
+        // Of several servers of an output the first one is told, whoever answers first.
+        found.sort_by_key(|(place, ..)| std::cmp::Reverse(*place));
+        Self { of, found: found.into_iter().map(|(_, path, text)| (path.to_owned(), text)).collect() }
+    }
+}
+
+/// Whom Falcosidekick believes: whoever its image does, and whom the charm was told to.
+pub async fn trust(pebble: &Client) -> Trust {
+    // Without them nobody is believed, and so nobody asked.
+    let files = pebble.read_files(&[KNOWN_AUTHORITIES_FILE, AUTHORITIES_FILE]).await.unwrap_or_else(|error| {
+        tracing::warn!("servers over HTTPS are not asked whether they send alerts elsewhere: {error}");
+        BTreeMap::new()
+    });
+    let all: Vec<Certificate> =
+        files.values().flat_map(|file| Certificate::all(&String::from_utf8_lossy(file))).collect();
+    Trust::only(&all)
+}
+
+/// Where a server sends whoever comes with an alert.
+async fn ask(target: &Target, trust: Option<Arc<Trust>>) -> Option<String> {
+    let mut url = target.url.clone();
+    url.set_username("").and_then(|()| url.set_password(None)).ok()?;
+    match (url.scheme(), trust) {
+        ("http", _) => http::redirect_of(url.as_str()).await.ok()?,
+        ("https", Some(trust)) => https::redirect_of(&url, &trust).await.ok()?,
+        _ => None,
     }
 }
 
@@ -83,10 +121,16 @@ fn remark(target: &Target, location: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn target(url: &str, is_whole: bool) -> Target {
         Target { path: "webhook", url: url.parse().unwrap(), is_whole }
+    }
+
+    async fn nobody() -> Trust {
+        Trust::only(&[])
     }
 
     #[test]
@@ -106,20 +150,66 @@ mod tests {
         assert!(remark(&target("http://h/", false), "https://h/").is_some());
     }
 
+    /// What a server gets with the next question, which it answers with this.
+    fn asked(listener: &TcpListener, head: &'static str) -> std::thread::JoinHandle<String> {
+        use std::io::{Read as _, Write as _};
+        let listener = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            write!(stream, "HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        })
+    }
+
     #[test]
-    fn servers_over_https_and_those_that_were_asked_are_not_asked() {
+    fn a_server_is_asked_once_a_start_and_again_while_it_sends_elsewhere_and_never_with_a_password() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        server.set_nonblocking(true).unwrap();
-        let address = server.local_addr().unwrap();
-        let secure = [target(&format!("https://{address}/"), true)];
-        let known = runtime.block_on(Redirects::default().after(&secure));
-        assert!(server.accept().is_err(), "it was asked");
-        assert_eq!(runtime.block_on(known.after(&secure)), known);
-        let plain = [target(&format!("http://{address}/"), true)];
-        let known = runtime.block_on(known.after(&plain));
-        assert!(server.accept().is_ok());
-        runtime.block_on(known.after(&plain));
-        assert!(server.accept().is_err(), "it was asked again");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let targets = [target(&format!("http://u:hunter2@{}/", listener.local_addr().unwrap()), true)];
+        let after = |known: &Redirects, started| runtime.block_on(known.after(started, &targets, nobody));
+        let elsewhere = "302 Found\r\nLocation: http://elsewhere/";
+
+        let server = asked(&listener, elsewhere);
+        let known = after(&Redirects::default(), "1");
+        assert_eq!(known.remarks().count(), 1);
+        let request = server.join().unwrap().to_lowercase();
+        assert!(request.starts_with("options / ") && !request.contains("authorization"), "{request}");
+        let server = asked(&listener, elsewhere);
+        assert_eq!(after(&known, "1"), known);
+        server.join().unwrap();
+
+        let server = asked(&listener, "200 OK");
+        let known = after(&known, "1");
+        server.join().unwrap();
+        assert_eq!(known.remarks().count(), 0);
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(after(&known, "1"), known);
+        assert!(listener.accept().is_err(), "it was asked again");
+        listener.set_nonblocking(false).unwrap();
+
+        let server = asked(&listener, elsewhere);
+        assert_eq!(after(&known, "2").remarks().count(), 1);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn whom_falcosidekick_believes_is_looked_up_only_to_ask_a_server_over_https() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let looked_up = std::cell::Cell::new(0);
+        let trust = async || {
+            looked_up.set(looked_up.get() + 1);
+            nobody().await
+        };
+        let plain = [target(&format!("http://{closed}/"), true)];
+        let known = runtime.block_on(Redirects::default().after("1", &plain, trust));
+        assert_eq!(looked_up.get(), 0);
+        let secure = [target(&format!("https://{closed}/"), true)];
+        let known = runtime.block_on(known.after("1", &secure, trust));
+        assert_eq!(looked_up.get(), 1);
+        runtime.block_on(known.after("1", &secure, trust));
+        assert_eq!(looked_up.get(), 1, "nothing is asked again");
     }
 }
