@@ -78,12 +78,13 @@ pub fn is_about_the_kernel(line: &str) -> bool {
     line.contains("TOCTOU") || line.contains("[libs]: libbpf:") || line.starts_with("libpman: ")
 }
 
-/// A line that Falcosidekick wrote, or a body that it sent.
+/// A line that Falcosidekick wrote, or a body or the value of a header that it sent.
 pub fn falcosidekick(text: &str) -> String {
     static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         rules(&[
             (r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ", "<time> "),
             (r#""uuid\\?":\\?"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"#, r#""uuid":"<uuid>"#),
+            (r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", "<uuid>"),
             (r"((panic serving|handshake error from) 127\.0\.0\.1):\d+:", "$1:<ephemeral>:"),
             (r"pc=0x[0-9a-f]+", "pc=<pc>"),
         ])

@@ -13,8 +13,10 @@ use crate::mask;
 use crate::program::wait_for;
 use crate::recording::Recording;
 
-/// Stands in the place of a body that nobody reads here.
-const PROTOBUF: &str = "<protobuf>";
+/// Stands in the place of a body that nobody reads here. Texts and numbers of one length make one of the same length.
+fn protobuf(length: Option<&str>) -> String {
+    format!("<{} bytes of protobuf>", length.unwrap_or("no"))
+}
 
 /// A sink that hangs leaves no line that one could wait for.
 pub fn wait(world: &World, case: &Recording) {
@@ -82,14 +84,17 @@ fn recorded_delivery(request: &Value) -> String {
     let text = |key: &str| request[key].as_str().unwrap_or_default().to_owned();
     let headers = request["headers"].as_object().into_iter().flatten();
     let headers = headers.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
-    let body = if request["body_decoded"].is_object() { PROTOBUF.to_owned() } else { text("body") };
+    let length = request["headers"]["Content-Length"].as_str();
+    let body = if request["body_decoded"].is_object() { protobuf(length) } else { text("body") };
     delivery(&text("method"), &text("path"), headers, &body)
 }
 
 fn seen_delivery(world: &World, received: &Received) -> String {
-    let headers = received.headers.iter().map(|(name, value)| (name.clone(), world.places.take_out(value)));
+    let value = |value: &String| mask::falcosidekick(&world.places.take_out(value));
+    let headers = received.headers.iter().map(|(name, text)| (name.clone(), value(text)));
     let is_protobuf = received.headers.iter().any(|(_, value)| value == "application/x-protobuf");
-    let body = if is_protobuf { PROTOBUF.to_owned() } else { mask::falcosidekick(&received.body) };
+    let length = received.headers.iter().find(|(name, _)| name == "Content-Length").map(|(_, value)| value.as_str());
+    let body = if is_protobuf { protobuf(length) } else { mask::falcosidekick(&received.body) };
     delivery(&received.method, &received.path, headers, &body)
 }
 

@@ -126,6 +126,11 @@ impl Event {
         format!("{{{}}}", parts.join(","))
     }
 
+    /// The time as Go prints it.
+    pub fn shown_time(&self) -> String {
+        self.time.unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string()
+    }
+
     /// The text of a field, if it is text.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field)?.as_str()

@@ -32,6 +32,9 @@ pub struct Field {
     pub default: Option<&'static str>,
 }
 
+/// What chats show beside an alert unless they are told otherwise.
+const ICON: &str = "https://raw.githubusercontent.com/falcosecurity/falcosidekick/master/imgs/falcosidekick_color.png";
+
 const fn field(key: &'static str, go: &'static str, kind: Kind, default: Option<&'static str>) -> Field {
     Field { key, go, kind, default }
 }
@@ -63,10 +66,27 @@ pub const FIELDS: &[Field] = &[
     field("prometheus.extralabels", "Prometheus.ExtraLabels", Text, Some("")),
     field("slack.webhookurl", "Slack.WebhookURL", Text, Some("")),
     field("slack.minimumpriority", "Slack.MinimumPriority", Text, Some("")),
+    field("slack.footer", "Slack.Footer", Text, Some("https://github.com/falcosecurity/falcosidekick")),
+    field("slack.icon", "Slack.Icon", Text, Some(ICON)),
+    field("slack.username", "Slack.Username", Text, Some("Falcosidekick")),
+    field("slack.outputformat", "Slack.OutputFormat", Text, Some("all")),
+    field("slack.messageformat", "Slack.MessageFormat", Text, Some("")),
+    field("slack.mutualtls", "Slack.MutualTLS", Bool, Some("false")),
+    field("slack.checkcert", "Slack.CheckCert", Bool, Some("true")),
+    field("slack.maxconcurrentrequests", "Slack.MaxConcurrentRequests", Int, Some("1")),
     field("teams.webhookurl", "Teams.WebhookURL", Text, Some("")),
     field("teams.minimumpriority", "Teams.MinimumPriority", Text, Some("")),
+    field("teams.activityimage", "Teams.ActivityImage", Text, Some(ICON)),
+    field("teams.outputformat", "Teams.OutputFormat", Text, Some("all")),
+    field("teams.mutualtls", "Teams.MutualTLS", Bool, Some("false")),
+    field("teams.checkcert", "Teams.CheckCert", Bool, Some("true")),
+    field("teams.maxconcurrentrequests", "Teams.MaxConcurrentRequests", Int, Some("1")),
     field("discord.webhookurl", "Discord.WebhookURL", Text, Some("")),
     field("discord.minimumpriority", "Discord.MinimumPriority", Text, Some("")),
+    field("discord.icon", "Discord.Icon", Text, Some(ICON)),
+    field("discord.mutualtls", "Discord.MutualTLS", Bool, Some("false")),
+    field("discord.checkcert", "Discord.CheckCert", Bool, Some("true")),
+    field("discord.maxconcurrentrequests", "Discord.MaxConcurrentRequests", Int, Some("1")),
     field("alertmanager.hostport", "Alertmanager.HostPort", List, Some("")),
     field("alertmanager.endpoint", "Alertmanager.Endpoint", Text, Some("/api/v2/alerts")),
     field("alertmanager.minimumpriority", "Alertmanager.MinimumPriority", Text, Some("")),
@@ -120,6 +140,9 @@ pub const FIELDS: &[Field] = &[
     field("webhook.checkcert", "Webhook.CheckCert", Bool, Some("true")),
     field("webhook.maxconcurrentrequests", "Webhook.MaxConcurrentRequests", Int, Some("1")),
     field("cloudevents.address", "CloudEvents.Address", Text, Some("")),
+    field("cloudevents.minimumpriority", "CloudEvents.MinimumPriority", Text, Some("")),
+    field("rabbitmq.url", "Rabbitmq.URL", Text, Some("")),
+    field("rabbitmq.queue", "Rabbitmq.Queue", Text, Some("")),
     field("wavefront.endpointtype", "Wavefront.EndpointType", Text, Some("")),
     field("wavefront.endpointhost", "Wavefront.EndpointHost", Text, Some("")),
     field("grafana.hostport", "Grafana.HostPort", Text, Some("")),
@@ -132,6 +155,8 @@ pub const FIELDS: &[Field] = &[
     field("tekton.eventlistener", "Tekton.EventListener", Text, Some("")),
     field("openobserve.hostport", "OpenObserve.HostPort", Text, Some("")),
     field("otlp.logs.endpoint", "OTLP.Logs.Endpoint", Text, Some("")),
+    field("otlp.logs.headers", "OTLP.Logs.Headers", Text, Some("")),
+    field("otlp.logs.minimumpriority", "OTLP.Logs.MinimumPriority", Text, Some("")),
     field("talon.address", "Talon.Address", Text, Some("")),
     field("logstash.address", "Logstash.Address", Text, Some("")),
     field("logstash.port", "Logstash.Port", Uint, Some("5044")),

@@ -1,15 +1,19 @@
 //! The outputs: which are enabled, and what becomes of an event on its way to one.
 //!
-//! Loki, Webhook, Alertmanager and Elasticsearch are sent to as recorded, Syslog in JSON, and SMTP in plain text without
-//! TLS. The others are enabled or dropped as in Falcosidekick; an event for one of them is refused aloud, once its address
+//! Loki, Webhook, Alertmanager, Elasticsearch, Slack, Teams and Discord are sent to as recorded, `OTLP` logs over HTTP,
+//! `CloudEvents` without TLS, Syslog in JSON, and SMTP in plain text without TLS. The others are enabled or dropped as in Falcosidekick; an event for one of them is refused aloud, once its address
 //! has passed the checks that come before sending.
 
 mod address;
 mod alertmanager;
+mod chat;
 mod client;
+mod cloudevents;
 mod elasticsearch;
 mod loki;
 mod mail;
+mod otlp;
+mod protobuf;
 mod syslog;
 
 use std::sync::Arc;
@@ -32,7 +36,7 @@ pub struct Output {
 const NOT_PLAYED: &str = "NOT PLAYED: the stand-in does not send to this output";
 
 /// Outputs whose own limits and certificates are known.
-const PLAYED: [&str; 4] = ["alertmanager", "elasticsearch", "loki", "webhook"];
+const PLAYED: [&str; 7] = ["alertmanager", "discord", "elasticsearch", "loki", "slack", "teams", "webhook"];
 
 /// Why the program ends at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +87,7 @@ const SPECS: &[Spec] = &[
     other("SMTP", "smtp", &["smtp.hostport"]),
     http("Webhook", "webhook", &["webhook.address"]),
     http("CloudEvents", "cloudevents", &["cloudevents.address"]),
+    other("RabbitMQ", "rabbitmq", &["rabbitmq.url", "rabbitmq.queue"]),
     other("Wavefront", "wavefront", &["wavefront.endpointtype", "wavefront.endpointhost"]),
     Spec {
         name: "Grafana",
@@ -111,13 +116,13 @@ pub fn enable(settings: &Arc<Settings>) -> Result<Vec<Output>, Crash> {
         match spec.address {
             Some((key, more)) => {
                 let clients = addresses(settings, key, more);
-                match clients
-                    .iter()
-                    .enumerate()
-                    .find_map(|(place, address)| bad_address(spec, &clients, place, address))
-                {
-                    Some(error) => log::error(&error),
-                    None => enabled.push(Output { name, block, client: Client::new(settings, name, block, &clients) }),
+                let error =
+                    clients.iter().enumerate().find_map(|(place, address)| bad_address(spec, &clients, place, address));
+                if let Some(error) = error {
+                    log::error(&error.replacen("OTLPLogs", "OTLP Logs", 1));
+                } else {
+                    announce(settings, block);
+                    enabled.push(Output { name, block, client: Client::new(settings, name, block, &clients) });
                 }
             }
             None => enabled.extend(enable_other(settings, spec)?.map(|()| Output { name, block, client: None })),
@@ -130,6 +135,20 @@ pub fn enable(settings: &Arc<Settings>) -> Result<Vec<Output>, Crash> {
     Ok(enabled)
 }
 
+/// What some outputs say when they are made.
+fn announce(settings: &Settings, block: &str) {
+    match block {
+        "slack" => {
+            if let Some(words) = chat::bad_template(settings.text("slack.messageformat")) {
+                let line = format!("Slack - Error compiling message template : template: Slack:1: {words}");
+                log::write(log::Level::Fatal, &line);
+            }
+        }
+        "otlp.logs" => log::info("OTLP Logs - Client created"),
+        _ => {}
+    }
+}
+
 /// What the `Enabled Outputs` line holds.
 pub fn names(outputs: &[Output]) -> String {
     outputs.iter().map(|output| output.name).collect::<Vec<_>>().join(" ")
@@ -140,7 +159,9 @@ impl Output {
     pub async fn send(&self, event: &Event, settings: &Settings, metrics: &Metrics) {
         let least = super::priority::Priority::parse(&least_word(settings, self.block));
         let enough = least.is_none_or(|least| event.priority.is_some_and(|priority| priority >= least));
-        if !enough && event.rule != "Test rule" {
+        // The event of `/test` goes to nearly all of them.
+        let goes_anyway = event.rule == "Test rule" && self.block != "otlp.logs";
+        if !enough && !goes_anyway {
             return;
         }
         let destination = self.name.to_lowercase();
@@ -156,7 +177,16 @@ impl Output {
             }
             return;
         };
+        match self.block {
+            // Falcosidekick counts no logs that go out by OTLP.
+            "otlp.logs" => return otlp::send(event, settings).await,
+            "cloudevents" => return metrics.output(&destination, cloudevents::send(event, settings).await),
+            _ => {}
+        }
         let delivery = match self.block {
+            "slack" => chat::slack(event, settings),
+            "teams" => chat::teams(event, settings),
+            "discord" => chat::discord(event, settings),
             "loki" => loki::delivery(event, settings),
             "webhook" => Delivery::webhook(event, settings),
             "alertmanager" => alertmanager::delivery(event, settings),
@@ -197,6 +227,16 @@ fn enable_other(settings: &Settings, spec: &Spec) -> Result<Option<()>, Crash> {
     match spec.block {
         "syslog" if !matches!(settings.text("syslog.protocol").to_lowercase().as_str(), "tcp" | "udp") => Err(Crash),
         "wavefront" if !matches!(settings.text("wavefront.endpointtype"), "direct" | "proxy") => Err(Crash),
+        // Falcosidekick speaks AMQP to it; here whoever listens is taken for a server.
+        "rabbitmq" => {
+            let url = settings.text("rabbitmq.url").parse::<url::Url>().ok();
+            let address = url.and_then(|url| Some((url.host_str()?.to_owned(), url.port().unwrap_or(5672))));
+            let is_there = address.is_some_and(|address| std::net::TcpStream::connect(address).is_ok());
+            if !is_there {
+                log::error("Rabbitmq - Error while connecting rabbitmq");
+            }
+            Ok(is_there.then_some(()))
+        }
         "logstash" => {
             let address = format!("{}:{}", settings.text("logstash.address"), settings.number("logstash.port"));
             let reachable = std::net::TcpStream::connect(&address);

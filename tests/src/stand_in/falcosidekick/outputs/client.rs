@@ -243,7 +243,7 @@ fn client_file(settings: &Settings, key: &str, name: &str) -> PathBuf {
 }
 
 /// The reason in Go's words.
-fn words(failure: &Failure, address: &str) -> String {
+pub fn words(failure: &Failure, address: &str) -> String {
     match failure {
         Failure::Connect(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             format!("dial tcp {address}: connect: connection refused")

@@ -83,7 +83,7 @@ fn mail(event: &Event, from: &str, to: &str) -> String {
     let priority = event.priority.map_or("", Priority::title);
     let time = event.time.unwrap_or_default();
     let day = time.strftime("%a %b %d %H:%M:%S +0000 %Y");
-    let shown = time.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC");
+    let shown = event.shown_time();
     let Event { output, rule, source, hostname, tags, fields, .. } = event;
     let tags: String = tags.iter().flat_map(|tag| [tag.as_str(), " "]).collect();
     let fields: String =
