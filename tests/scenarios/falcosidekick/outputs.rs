@@ -189,15 +189,15 @@ fn credentials_of_a_cloud_are_a_file_that_goes_when_nobody_reads_it_any_more() {
     assert!(!file.exists());
 }
 
-#[test]
-fn an_output_whose_server_was_down_gets_one_restart_when_the_server_answers() {
+/// An output is dropped while its server is down, and there after one restart once the server answers.
+fn is_late(output: &str, with: impl Fn(State, u16) -> State) {
     let (world, state) = World::settled();
     let port = free_port();
-    let state = state.config("outputs", format!("logstash: {{address: 127.0.0.1, port: {port}}}"));
-    let state = world.run(&Event::config_changed(), &state).state;
+    let state = world.run(&Event::config_changed(), &with(state, port)).state;
     assert_eq!(state.unit_status.name, "waiting");
     let text = &state.unit_status.message;
-    assert!(text.starts_with(&format!("outputs: logstash: 127.0.0.1:{port} was not there")), "{text}");
+    assert!(text.starts_with(&format!("outputs: {output}: 127.0.0.1:{port} was not there")), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
     assert!(published(&state).is_some(), "Loki takes alerts");
     world.deliver(world.port);
 
@@ -210,6 +210,22 @@ fn an_output_whose_server_was_down_gets_one_restart_when_the_server_answers() {
     drop(server);
     let state = world.run(&Event::update_status(), &state).state;
     assert_eq!((state.unit_status, world.process()), (Status::active(""), restarted));
+}
+
+#[test]
+fn an_output_whose_server_was_down_gets_one_restart_when_the_server_answers() {
+    let with = |state: State, port| state.config("outputs", format!("logstash: {{address: 127.0.0.1, port: {port}}}"));
+    is_late("logstash", with);
+}
+
+#[test]
+fn rabbitmq_that_was_down_gets_one_restart_when_it_answers() {
+    if programs::given("FALCOSIDEKICK").is_some() {
+        return println!("NOT PLAYED: Falcosidekick itself takes nobody for RabbitMQ who does not speak AMQP");
+    }
+    let text = format!("rabbitmq: {{url: 'secret:{SECRET}/url', queue: q}}");
+    let url = |port| format!("amqp://u:hunter2@127.0.0.1:{port}/");
+    is_late("rabbitmq", |state, port| state.config("outputs", text.as_str()).secret(secret("url", &url(port))));
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn complete(block: &Block, port: u16) -> String {
             text.replacen("gcp:\n", &format!("gcp:\n  credentials: {credentials}\n"), 1)
         }
         "logstash" => format!("logstash: {{address: 127.0.0.1, port: {port}}}\n"),
+        "rabbitmq" => format!("rabbitmq: {{url: 'amqp://127.0.0.1:{}/', queue: q}}\n", free_port()),
         "redis" => format!("redis: {{address: '127.0.0.1:{port}'}}\n"),
         // The name is resolved while Falcosidekick starts.
         "statsd" | "dogstatsd" => format!("{}: {{forwarder: '127.0.0.1:{port}'}}\n", block.path),
@@ -184,7 +185,7 @@ fn falcosidekick_enables_each_output_of_the_table() {
         let is_enabled = enabled.is_some_and(|list| list.split(' ').any(|name| name == block.name));
         let told = WITHOUT_SERVER.iter().find(|(path, _)| *path == block.path);
         let is_right = match told {
-            Some((_, reason)) if is_real => !is_enabled && words.contains(reason),
+            Some((path, reason)) if is_real || *path == "rabbitmq" => !is_enabled && words.contains(reason),
             Some(_) => !is_enabled,
             None => is_enabled == (is_real || !NOT_PLAYED.contains(&block.path)),
         };
