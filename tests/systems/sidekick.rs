@@ -10,7 +10,6 @@ use charm_tests::certificates::Authority;
 use charm_tests::juju::{Event, Relation, Secret, State, Status};
 use charm_tests::pod::{CONTAINER, Pod};
 use charm_tests::ports::free_port;
-use charm_tests::programs;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -31,25 +30,29 @@ pub struct Sidekick {
 impl Sidekick {
     /// Deploys it with these outputs. Its image trusts nobody but the system's authorities.
     pub fn with_outputs(outputs: &str) -> Self {
-        Self::deploy(outputs, &[])
+        Self::deploy(outputs, None, &[])
     }
 
     /// The same with an image whose store of authorities is this one.
     pub fn trusting(authority: &Authority, outputs: &str) -> Self {
-        let store = authority.path("ca.crt").display().to_string();
-        // Both Go and the stand-in look for the store of the system there.
-        Self::deploy(outputs, &[("SSL_CERT_FILE".to_owned(), store)])
+        Self::deploy(outputs, None, &[store(authority)])
     }
 
-    fn deploy(outputs: &str, environment: &[(String, String)]) -> Self {
+    /// The same with a URL in the secret.
+    pub fn with_secret_url(authority: &Authority, outputs: &str, url: &str) -> Self {
+        Self::deploy(outputs, Some(url), &[store(authority)])
+    }
+
+    fn deploy(outputs: &str, url: Option<&str>, environment: &[(String, String)]) -> Self {
         let pod = Pod::with_environment(|context| context.app("sidekick"), environment);
         let port = free_port();
+        let content = [("password", PASSWORD), ("wrong", "guess")].into_iter().chain(url.map(|url| ("url", url)));
         let state = State::kubernetes()
             .leader(true)
             .config("port", port)
             .config("allow-plain-http", true)
             .config("outputs", outputs)
-            .secret(Secret::user(SECRET, "sidekick").revision([("password", PASSWORD), ("wrong", "guess")]))
+            .secret(Secret::user(SECRET, "sidekick").revision(content))
             .relation(Relation::new(7, "http-endpoint", "falco").remote_unit(0));
         let outcome = pod.context.run(&Event::pebble_ready(CONTAINER), &pod.complete(state)).expect_success();
         assert_eq!(outcome.state.unit_status, Status::active(""), "{}", pod.pebble.log());
@@ -117,11 +120,7 @@ impl Sidekick {
     }
 }
 
-/// Whether Falcosidekick is the stand-in; then says on its standard output what is NOT played of it.
-pub fn is_stand_in(what: &str) -> bool {
-    let stand_in = programs::given("FALCOSIDEKICK").is_none();
-    if stand_in {
-        println!("NOT PLAYED: the stand-in for Falcosidekick does not send {what}; FALCOSIDEKICK=<path> does");
-    }
-    stand_in
+/// Both Go and the stand-in look for the store of the system there.
+fn store(authority: &Authority) -> (String, String) {
+    ("SSL_CERT_FILE".to_owned(), authority.path("ca.crt").display().to_string())
 }
