@@ -223,6 +223,7 @@ fn run(
     let (proxies, proxy_remark) = proxy::environment(&facts.proxy, &peers);
     let mut environment = sinks.environment(&container.root, &sections);
     environment.extend(proxies);
+    environment.extend((!believed.is_empty()).then(|| render::folders_of_authorities(&container.root)));
     let command = render::command(program, &container.path(CONFIG_FILE));
     let mut layer = render::layer(listener, command, &files, environment);
     note_late_outputs(&mut layer, container);

@@ -86,6 +86,14 @@ pub fn configuration(
     yaml::quoted(&configuration).expect("texts and numbers are JSON")
 }
 
+/// The variable by which everything in Falcosidekick believes our authorities beside those of its image: outputs that take
+/// no `tlsclient`, such as OTLP and Kafka, ask the store of the system. It names folders, of which each file is read; those
+/// before ours are the ones that are read without it.
+pub fn folders_of_authorities(root: &str) -> (String, String) {
+    let own = AUTHORITIES_FILE.rsplit_once('/').map_or("/", |(folder, _)| folder);
+    ("SSL_CERT_DIR".to_owned(), format!("/etc/ssl/certs:/etc/pki/tls/certs:{root}{own}"))
+}
+
 /// The command of the service.
 pub fn command(program: &str, config_path: &str) -> String {
     format!("{} -c {}", shell_word(program), shell_word(config_path))

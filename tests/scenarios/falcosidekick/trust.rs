@@ -1,10 +1,14 @@
 //! Whom Falcosidekick believes, and who is told whom to believe.
 
 use std::fs;
+use std::sync::Arc;
 
 use charm_tests::authority::{Authority, Days};
+use charm_tests::falco_host::eventually;
+use charm_tests::http_sink::{self, Manner};
 use charm_tests::ingress::{Ingress, Target};
 use charm_tests::juju::{Event, Relation, State, Status};
+use charm_tests::stand_in::tls;
 use serde_json::json;
 
 use crate::world::{CONTAINER, FALCO, LOKI, World, loki_relation, published};
@@ -37,6 +41,23 @@ fn a_loki_that_a_private_authority_vouches_for_gets_its_alerts() {
     assert_eq!(state.unit_status, Status::active(""));
     world.deliver(world.port);
     assert_eq!(state.relation_by_id(RECEIVE).local_app_data["version"], "1");
+}
+
+#[test]
+fn an_output_that_only_asks_the_store_of_the_system_believes_a_private_authority_too() {
+    let (world, state) = World::settled();
+    let authority = Authority::new("private");
+    let identity = authority.identity(&["127.0.0.1"], Days(1, 1));
+    let collector = http_sink::Sink::start(Manner::status(200), Some(Arc::new(tls::server(identity, None).unwrap())));
+    let text = format!("otlp: {{logs: {{endpoint: 'https://127.0.0.1:{}/v1/logs'}}}}", collector.port());
+    let state = state.config("outputs", text).relation(tells(RECEIVE, "ca", &[&authority]));
+    let state = world.run(&Event::relation_changed_by_app(RECEIVE), &state).state;
+    assert_eq!(state.unit_status, Status::active(""));
+    world.post(world.port);
+    let logs = || collector.received().into_iter().find(|received| received.method == "POST");
+    let logs = eventually("the log", logs);
+    assert_eq!(logs.path, "/v1/logs");
+    assert!(logs.body.contains("Sensitive file opened"), "{}", logs.body);
 }
 
 #[test]

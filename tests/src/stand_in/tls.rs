@@ -59,6 +59,7 @@ pub fn client(trust: Trust, identity: Option<Identity>) -> Result<ClientConfig, 
         Trust::Only(certificates) => builder.with_root_certificates(roots(certificates)),
         Trust::SystemAnd(extra) => {
             let mut all = rustls_native_certs::load_native_certs().certs;
+            all.extend(of_folders());
             all.extend(extra);
             builder.with_root_certificates(roots(all))
         }
@@ -67,6 +68,15 @@ pub fn client(trust: Trust, identity: Option<Identity>) -> Result<ClientConfig, 
         None => Ok(builder.with_no_client_auth()),
         Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key),
     }
+}
+
+/// Go reads every file of the folders in this variable, beside the store of the system. The library here takes only names
+/// of a certain form, and takes the folders in the place of the store.
+fn of_folders() -> Vec<CertificateDer<'static>> {
+    let Some(folders) = std::env::var_os("SSL_CERT_DIR") else { return Vec::new() };
+    let files = std::env::split_paths(&folders).filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let files = files.filter_map(|entry| std::fs::read(entry.ok()?.path()).ok());
+    files.flat_map(|content| certificates(&content)).collect()
 }
 
 /// How a server answers. `client_authorities`: certificates that clients must descend from; `None` asks for none.
