@@ -30,6 +30,9 @@ juju config falcosidekick-k8s outputs-secret=secret:…
 Whatever is wrong, and whatever is missing, blocks the unit with one message; Falcosidekick goes on with the configuration it had. Keys in **bold** are needed. A
 key without a value is left to Falcosidekick, whose default is shown. `minimumpriority` is one of emergency, alert, critical, error, warning, notice,
 informational, debug, and `minimum-priority` is the one of all outputs that say nothing.
+
+Whom the relation `receive-ca-cert` tells to believe is believed by every output. An HTTP server that redirects would lose alerts without a word, so each is asked
+once for it, with the method OPTIONS, at the URL that it has here, without headers and passwords; one over HTTPS only if its certificate is believed.
 ";
 
 /// The whole reference, as Markdown.
