@@ -15,7 +15,10 @@ use tar::EntryType;
 
 use self::archive::below_top;
 use crate::k8s_audit::Carried;
-use crate::paths::{DISTRIBUTIONS, ORIGIN_FILE, PROGRAM};
+use crate::paths::{
+    CONTAINER_PLUGIN, DEFAULT_RULES, DISTRIBUTIONS, JSON_PLUGIN, K8S_AUDIT_PLUGIN, K8S_AUDIT_RULES, ORIGIN_FILE,
+    PROGRAM,
+};
 
 /// The resource that an operator can attach.
 const RESOURCE: &str = "falco";
@@ -206,9 +209,23 @@ fn origin(hook: &Hook) -> Result<Option<Origin>> {
     Ok(if is_unpacked(hook, &origin.distribution)? { Some(origin) } else { None })
 }
 
-/// Is there nothing left to do for it?
+/// Is there nothing left to do for it? One of which something is gone that Falco cannot do without is unpacked again.
 pub fn is_unpacked(hook: &Hook, distribution: &Distribution) -> Result<bool> {
-    files::exists(&hook.path(&distribution.path(PROGRAM)))
+    let Distribution { name: _, container_plugin, audit: Carried { plugin, json, rules } } = distribution;
+    let brought = [
+        (true, PROGRAM),
+        (true, DEFAULT_RULES),
+        (*container_plugin, CONTAINER_PLUGIN),
+        (*plugin, K8S_AUDIT_PLUGIN),
+        (*json, JSON_PLUGIN),
+        (*rules, K8S_AUDIT_RULES),
+    ];
+    for (_, below) in brought.into_iter().filter(|(is_brought, _)| *is_brought) {
+        if !files::exists(&hook.path(&distribution.path(below)))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The tarball that was packed with the charm, if one was.

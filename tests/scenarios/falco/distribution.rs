@@ -146,3 +146,18 @@ fn the_distribution_packed_with_the_charm_has_to_be_the_pinned_one() {
         assert!(state.unit_status.message.contains("is not the pinned one"), "{}", state.unit_status);
     }
 }
+
+#[test]
+fn a_distribution_of_which_something_is_gone_is_unpacked_again_and_the_process_goes_on() {
+    for gone in ["usr/bin/falco", "etc/falco/falco_rules.yaml", "usr/share/falco/plugins/libcontainer.so"] {
+        let (host, state) = settled();
+        let process = host.machine.main_pid(UNIT);
+        let place = host.machine.path("/opt/juju-falco").join(&distributions(&host)[0]).join(gone);
+        fs::remove_file(&place).unwrap();
+        let state = run_once(&host, &Event::update_status(), &state).state;
+        assert_eq!(state.unit_status.name, "active", "{gone}: {}", state.unit_status);
+        assert!(place.exists(), "{gone}");
+        run(&host, &Event::update_status(), &state);
+        assert_eq!(host.machine.main_pid(UNIT), process, "{gone}");
+    }
+}
