@@ -73,9 +73,13 @@ pub fn daemon_reload() -> Result<()> {
     systemctl(&["daemon-reload"]).map(drop)
 }
 
-/// Starts a unit, now and at each boot.
-pub fn enable_and_start(unit: &str) -> Result<()> {
-    systemctl(&["enable", unit])?;
+/// Has a unit started at each boot.
+pub fn enable(unit: &str) -> Result<()> {
+    systemctl(&["enable", unit]).map(drop)
+}
+
+/// Starts a unit.
+pub fn start(unit: &str) -> Result<()> {
     // A unit that failed too often refuses to start until its failures are forgotten. The error is that it is not
     // loaded yet.
     let _ = systemctl(&["reset-failed", unit]);

@@ -67,6 +67,9 @@ pub async fn apply(hook: &Hook, plan: &Plan) -> Result<Outcome> {
     if plan.daemon_reload {
         systemd::daemon_reload()?;
     }
+    if plan.enable {
+        systemd::enable(UNIT)?;
+    }
     let seen = act(plan.service, &plan.expect).await?;
     if seen == Seen::Serving {
         // The version is part of what is kept, so a hook that ends before that is made good by the next one.
@@ -143,7 +146,7 @@ async fn act(service: ServiceAction, expect: &Expected) -> Result<Seen> {
         ServiceAction::Leave => Ok(Seen::Serving),
         ServiceAction::Start => {
             tracing::info!("starting {UNIT}");
-            systemd::enable_and_start(UNIT)?;
+            systemd::start(UNIT)?;
             look(expect).await
         }
         ServiceAction::Reload => reload(expect).await,

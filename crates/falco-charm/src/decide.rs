@@ -60,6 +60,8 @@ pub struct Plan {
     pub remove: Vec<String>,
     /// Make systemd read its unit files again.
     pub daemon_reload: bool,
+    /// Have Falco started at each boot.
+    pub enable: bool,
     /// What to do with the service.
     pub service: ServiceAction,
     /// What Falco has to say about itself afterwards.
@@ -268,6 +270,7 @@ fn ask(
         write: Vec::new(),
         remove: Vec::new(),
         daemon_reload: false,
+        enable: false,
         service: ServiceAction::Leave,
         keep: None,
         publish: Vec::new(),
@@ -323,6 +326,7 @@ fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Pl
         write: authorities.into_iter().chain(files).collect(),
         remove,
         daemon_reload,
+        enable: !facts.machine.service.enabled,
         service,
         publish: publish(facts, pair.expect.port),
         audit: k8s_audit::Change::of(&facts.machine.audit, pair.audit.as_ref(), &pair.config.content),

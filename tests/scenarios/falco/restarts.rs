@@ -84,3 +84,17 @@ fn a_falco_killed_by_the_kernel_is_up_again_after_the_next_hook() {
     assert_eq!(state.unit_status.name, "active", "{}", state.unit_status);
     assert!(host.machine.is_active(UNIT));
 }
+
+#[test]
+fn a_falco_that_somebody_disabled_is_enabled_and_nothing_else_is_done_to_it() {
+    let (host, state) = settled();
+    host.machine.run(&["disable", UNIT]);
+    let before = host.actions().len();
+    let state = run(&host, &Event::update_status(), &state);
+    assert_eq!(host.actions()[before..], [Action::Enable]);
+    // What else is to be done is done in the same hook.
+    host.machine.run(&["disable", UNIT]);
+    let before = host.actions().len();
+    run(&host, &Event::config_changed(), &state.config("memory-limit", "1G"));
+    assert_eq!(host.actions()[before..], [Action::Enable, Action::Restart]);
+}

@@ -37,7 +37,7 @@ impl Expected {
 pub enum ServiceAction {
     /// It runs what it should.
     Leave,
-    /// It does not run, or would not at the next boot.
+    /// It does not run.
     Start,
     /// It runs, and can take in what differs.
     Reload,
@@ -51,7 +51,7 @@ pub fn choose(facts: &Facts, unit_digest: &Digest, expect: &Expected) -> Service
     if machine.service.sub_state == "auto-restart" {
         // A start would wait, with the hook, for the time between two tries of systemd.
         ServiceAction::Restart
-    } else if !machine.service.is_running() || !machine.service.enabled {
+    } else if !machine.service.is_running() {
         ServiceAction::Start
     } else if machine.running.as_ref() != Some(unit_digest) {
         ServiceAction::Restart
@@ -69,7 +69,7 @@ pub fn check_port(facts: &Facts, config: &Config, service: ServiceAction) -> Res
     let on_disk = machine.files.get(CONFIG_FILE).and_then(|file| falco_yaml::port_of(&file.content));
     let moves_there = match service {
         ServiceAction::Leave => false,
-        ServiceAction::Start => !machine.service.is_running(),
+        ServiceAction::Start => true,
         ServiceAction::Restart if !machine.service.is_running() => true,
         // Without a file of ours, what runs is the Python charm's Falco, and the port in use may well be its own.
         ServiceAction::Reload | ServiceAction::Restart => on_disk.is_some_and(|on_disk| on_disk != port.number()),

@@ -165,13 +165,14 @@ fn files_that_are_right_already_do_not_hide_a_process_that_is_not() {
 }
 
 #[test]
-fn a_service_that_is_down_or_would_not_start_at_boot_is_started() {
+fn a_service_that_is_down_is_started_and_one_that_would_not_start_at_boot_is_only_enabled() {
     let mut facts = settled(fresh());
     facts.machine.service.active_state = "failed".into();
     assert_eq!(decide(&facts).unwrap().service, ServiceAction::Start);
     let mut facts = settled(fresh());
     facts.machine.service.enabled = false;
-    assert_eq!(decide(&facts).unwrap().service, ServiceAction::Start);
+    let plan = decide(&facts).unwrap();
+    assert_eq!((plan.service, plan.enable), (ServiceAction::Leave, true));
 }
 
 #[test]
