@@ -9,7 +9,7 @@ use charm_core::{Hook, Status, files, juju};
 use serde::Deserialize;
 
 use crate::checked::Checked;
-use crate::decide::{self, sources};
+use crate::decide::{self, check_host, sources};
 use crate::facts::{self, Facts, Refused};
 use crate::generation::{Id, store};
 use crate::paths::{CONFIG_FILE, PROGRAM, REFUSED_FILE};
@@ -35,8 +35,11 @@ pub async fn run(hook: &Hook, name: &str) -> Result<()> {
 
 /// Tries what was rejected once more, and makes Falco read its files again.
 async fn reload(hook: &Hook) -> Result<()> {
-    Checked::forget_rejected(hook)?;
     let mut facts = facts::gather(hook, Look::Stored).await?;
+    // The files may be those of another unit.
+    check_host(&facts)?;
+    Checked::forget_rejected(hook)?;
+    facts::look_again(hook, &mut facts).await?;
     facts.asked_to_reload = true;
     finish(hook, facts, BTreeMap::new()).await
 }
@@ -60,6 +63,7 @@ struct RollbackRules {
 async fn rollback_rules(hook: &Hook) -> Result<()> {
     let RollbackRules { undo } = juju::action_get()?;
     let mut facts = facts::gather(hook, Look::Stored).await?;
+    check_host(&facts)?;
     if undo {
         if !files::remove(&hook.path(REFUSED_FILE))? {
             bail!(Status::Blocked("nothing was rolled back".to_owned()));

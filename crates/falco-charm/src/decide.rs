@@ -19,9 +19,10 @@ use charm_core::names::RelationId;
 use charm_core::relation::Databag;
 use serde::{Serialize, Serializer};
 
-use self::around::{check_abilities, check_host, choose_distribution, choose_receiver, delivery, publish, remark};
+use self::around::{check_abilities, choose_distribution, choose_receiver, delivery, publish, remark};
 use self::pair::{Pair, keep};
 
+pub use self::around::check_host;
 pub use self::candidate::{Candidate, Receiver};
 pub use self::service::{Expected, ServiceAction};
 use crate::config::Config;
