@@ -17,8 +17,8 @@ use crate::generation::{self, store};
 use crate::k8s_audit;
 use crate::leftovers;
 use crate::paths::{
-    CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, K8S_AUDIT_FOLDER, OPENED_PORT, REFUSED_FILE,
-    RUN_FOLDER, STATE_FOLDER, SUPPORT_BUNDLE, UNIT, UNIT_FILE,
+    CANDIDATE_FILE, CANDIDATE_FOLDER, CONFIG_FOLDER, DISTRIBUTIONS, GOOD_UNIT_FILE, K8S_AUDIT_FOLDER, OPENED_PORT,
+    REFUSED_FILE, RUN_FOLDER, STATE_FOLDER, SUPPORT_BUNDLE, UNIT, UNIT_FILE,
 };
 use crate::render::unit::{self, Owner};
 use crate::repository;
@@ -200,7 +200,8 @@ fn last_words() -> String {
 /// is left.
 pub fn remove(hook: &Hook) -> Result<()> {
     let unit_file = hook.path(UNIT_FILE);
-    if let Some(content) = files::read(&unit_file)? {
+    let good = || files::read(&hook.path(GOOD_UNIT_FILE));
+    if let Some(content) = files::read(&unit_file)?.map_or_else(good, |content| Ok(Some(content)))? {
         if unit::owner_of(&content, hook) != Owner::Us {
             tracing::info!("{UNIT_FILE} is not ours: left as it is");
             return Ok(());

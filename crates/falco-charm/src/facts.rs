@@ -220,7 +220,8 @@ async fn machine(hook: &Hook, facts: &Facts) -> Result<Machine> {
         _ => None,
     };
     let sends = files.get(CONFIG_FILE).is_some_and(|file| falco_yaml::url_of(&file.content).is_some());
-    let mut host = in_the_way(hook, &service, files.get(UNIT_FILE))?;
+    // When somebody deleted the unit file, the one that Falco last proved to serve with tells whose Falco runs.
+    let mut host = in_the_way(hook, &service, files.get(UNIT_FILE).or_else(|| files.get(GOOD_UNIT_FILE)))?;
     let wanted = facts.config().ok().map(|config| config.metrics_port.number());
     if !service.is_running() || port != wanted {
         // The kernel walks a large table for it, which would be half of the time of a hook that changes nothing.

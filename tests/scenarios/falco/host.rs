@@ -1,5 +1,7 @@
 //! Another Falco on the machine is left alone.
 
+use std::fs;
+
 use charm_tests::falco_host::{FalcoHost, HTTP_ENDPOINT, UNIT, sidekick};
 use charm_tests::juju::{Context, Event, State};
 use charm_tests::machine::Machine;
@@ -110,6 +112,26 @@ fn removing_the_first_application_lets_the_second_take_over_at_its_next_hook() {
     // What is left of the first may be removed once more, and has nothing to say any more.
     run_once(&host, &Event::remove(), &first);
     assert_eq!(of_first(&host), before);
+}
+
+#[test]
+fn a_unit_file_that_somebody_deleted_is_written_again_and_the_process_goes_on() {
+    let (host, first, context, second) = two();
+    let process = host.machine.main_pid(UNIT);
+    let unit_file = host.machine.path("/etc/systemd/system/falco.service");
+    fs::remove_file(&unit_file).unwrap();
+    // Without it, it is still the first one's.
+    let blocked = context.run(&Event::update_status(), &second).expect_success().state;
+    assert_eq!(blocked, second);
+    let gone = context.run(&Event::remove(), &blocked).expect_success();
+    assert!(host.machine.path("/etc/juju-falco/falco.yaml").exists(), "{}", gone.report());
+    let first = run(&host, &Event::update_status(), &first);
+    assert_eq!(first.unit_status.name, "active", "{}", first.unit_status);
+    assert_eq!((unit_file.exists(), host.machine.main_pid(UNIT)), (true, process));
+    // Nor does a Falco outlive its unit because of it.
+    fs::remove_file(&unit_file).unwrap();
+    run_once(&host, &Event::remove(), &first);
+    assert_eq!((host.machine.is_active(UNIT), host.machine.path("/etc/juju-falco").exists()), (false, false));
 }
 
 #[test]
