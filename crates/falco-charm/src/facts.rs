@@ -316,10 +316,12 @@ fn cos_agent(hook: &Hook) -> Result<Vec<(RelationId, Databag)>> {
 /// Nothing without the Python charm's folder, which is why its key is asked for only beside that.
 fn leftovers(hook: &Hook, raw: &RawConfig, config: &Config) -> Result<Leftovers> {
     let found = leftovers::gather(hook, None, None)?;
-    let Some(Ok(wanted)) = config.repository.as_ref().filter(|_| found != Leftovers::default()) else {
+    if found == Leftovers::default() {
         return Ok(found);
-    };
-    let key = match wanted.key.as_ref().filter(|_| !hook.dry_run) {
+    }
+    // The Python charm took addresses that this one refuses, so that the text of the option counts, whatever it is.
+    let wanted = config.repository.as_ref().and_then(|wanted| wanted.as_ref().ok());
+    let key = match wanted.and_then(|wanted| wanted.key.as_ref()).filter(|_| !hook.dry_run) {
         Some(id) => secret::get(id, "value")?.ok(),
         None => None,
     };
