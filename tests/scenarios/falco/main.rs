@@ -12,6 +12,7 @@ mod interrupt;
 mod k8s_audit;
 mod lifecycle;
 mod observability;
+mod refresh;
 mod restarts;
 mod rules;
 mod tls;

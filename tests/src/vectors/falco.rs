@@ -20,11 +20,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::adapt::{Adaptation, METRICS_PORT, Scenario};
-use super::format::{File, Vector};
+use super::format::{Event, File, Vector};
 use super::places::{self, Seen};
 use super::play::Run;
 use crate::falco_host::{FalcoHost, UNIT, eventually};
-use crate::juju::{Invocation, Moment, Verdict};
+use crate::juju::{Invocation, Metadata, Moment, State, Verdict};
 use crate::machine::Machine;
 use crate::programs;
 
@@ -168,6 +168,18 @@ fn flatten(name: &str, value: &Value, options: &mut BTreeMap<String, Value>) {
             options.insert(name.to_owned(), scalar.clone());
         }
     }
+}
+
+/// A machine as the Python charm has left it behind after the hook of a vector, with its Falco running, and what Juju
+/// knows then; or why there is no such machine.
+pub fn left_behind(vector: &Vector) -> Result<(FalcoHost, State), String> {
+    let after = vector.output.clone().ok_or("the hook has failed")?;
+    let event = Event { hook: "upgrade-charm".to_owned(), ..Event::default() };
+    let vector = Vector { input: after, event, output: None, ..vector.clone() };
+    let metadata = Metadata::read(programs::charmcraft("falco")).expect("charmcraft.yaml can be read");
+    let mut scenario = Scenario::of(&vector, &metadata)?;
+    let host = prepare(&mut scenario)?;
+    Ok((host, scenario.state))
 }
 
 /// The machine before the hook.

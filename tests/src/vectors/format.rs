@@ -47,7 +47,7 @@ pub struct Vector {
 }
 
 /// Why the charm was started.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// The name of the hook.
