@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use charm_tests::crash::World as _;
 use charm_tests::falco_distribution::{Flaw, Options, real_tarball, tarball};
 use charm_tests::falco_host::{FalcoHost, UNIT};
-use charm_tests::juju::{Event, State};
+use charm_tests::juju::{Event, State, Verdict};
 use charm_tests::machine::Action;
 
 use crate::world::{run, run_once, settled, settled_from};
@@ -160,4 +161,45 @@ fn a_distribution_of_which_something_is_gone_is_unpacked_again_and_the_process_g
         run(&host, &Event::update_status(), &state);
         assert_eq!(host.machine.main_pid(UNIT), process, "{gone}");
     }
+}
+
+#[test]
+fn a_new_version_that_does_not_stay_up_gives_way_to_the_old_one_which_is_kept_until_the_new_one_runs() {
+    if real_tarball().is_some() {
+        return; // There is one official tarball at hand, and it would be the one before and after.
+    }
+    let (host, state) = settled();
+    let old = distributions(&host);
+    let newer = made(&host, "newer", &Options { version: "0.45.0".into(), ..Options::default() });
+    let state = state.resource("falco", newer);
+    let folder = host.machine.path("/opt/juju-falco");
+    let was_there = host.machine.path(&format!("/opt/juju-falco/{}/usr/bin/falco", old[0]));
+    // It takes its configuration, and then does not live with it: as with a probe that this kernel does not load.
+    let context = host.context().gate(move |moment| {
+        let words = moment.invocation.words();
+        if words.first() == Some(&"daemon-reload") && !moment.done {
+            assert!(was_there.exists(), "the old one is needed until the new one runs");
+            for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+                if entry.file_name().to_string_lossy().starts_with("0.45.0-") {
+                    fs::write(entry.path().join("usr/bin/falco"), "#!/bin/sh\necho 'Error: no probe' >&2\nexit 1\n")
+                        .unwrap();
+                }
+            }
+        }
+        Verdict::Go
+    });
+    let before = host.actions().len();
+    let outcome = context.run(&Event::upgrade_charm(), &state).expect_success();
+    let state = outcome.state.clone();
+    assert_eq!(state.unit_status.name, "blocked", "{}", outcome.report());
+    assert!(state.unit_status.message.contains("no probe"), "{}", state.unit_status);
+    assert!(host.machine.is_active(UNIT) && host.has_loaded("falco_rules.yaml"), "{}", outcome.report());
+    let restarts = host.actions()[before..].iter().filter(|action| **action == Action::Restart).count();
+    assert_eq!(restarts, 2, "there and back: {}", outcome.report());
+    assert!(distributions(&host).contains(&old[0]));
+    assert!(host.text("/etc/systemd/system/falco.service").contains(&old[0]));
+    assert_eq!(state.workload_version, "0.44.1");
+    let state = run(&host, &Event::update_status(), &state);
+    assert_eq!(state.unit_status.name, "blocked", "{}", state.unit_status);
+    assert!(distributions(&host).contains(&old[0]));
 }
