@@ -212,3 +212,37 @@ fn systemd_takes_every_setting_of_the_unit() {
     assert_eq!(unit.property("NoNewPrivileges"), "yes");
     assert_eq!(unit.property("LimitMEMLOCK"), "infinity");
 }
+
+#[test]
+#[ignore = "needs root: make test-machine"]
+fn of_two_applications_the_second_waits_and_takes_over_when_the_first_is_removed() {
+    let sink = Sink::start();
+    let mut first = Unit::settled(&sink);
+    let (process, files) = (first.process(), first.own_files());
+    let context = first.host.second_unit("other").unwrap();
+    let mut second = State { config: first.state.config.clone(), ..State::machine() }
+        .resource("falco", &first.host.tarball)
+        .relation(Relation::new(1, "general-info", "ubuntu").remote_unit(0))
+        .relation(sidekick().remote_app("url", format!("\"{}\"", sink.url())));
+    for event in [Event::install(), Event::config_changed(), Event::start(), Event::update_status()] {
+        second = context.run(&event, &second).expect_success().state;
+        assert!(second.unit_status.message.contains("run by the unit falco/0"), "{}", second.unit_status);
+    }
+    assert_eq!((first.process(), first.own_files()), (process.clone(), files.clone()));
+    // One that goes again leaves no trace, and takes nothing along.
+    let gone = context.run(&Event::stop(), &second).expect_success().state;
+    context.run(&Event::remove(), &gone).expect_success();
+    assert_eq!((first.process(), first.own_files()), (process, files));
+    first.run_in_vain(&Event::update_status());
+
+    first.run(&Event::stop());
+    first.run(&Event::remove());
+    assert_eq!(first.property("LoadState"), "not-found");
+    second = context.run(&Event::update_status(), &second).expect_success().state;
+    assert_eq!(second.unit_status, Status::active(""));
+    assert_eq!((first.property("ActiveState"), first.property("UnitFileState")), ("active".into(), "enabled".into()));
+    let process = first.process();
+    first.run(&Event::remove());
+    context.run(&Event::update_status(), &second).expect_success();
+    assert_eq!(first.process(), process, "what is left of the first has nothing to say any more");
+}

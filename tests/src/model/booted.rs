@@ -69,13 +69,7 @@ impl BootedHost {
         root.lead_to(&host)?;
         // Who reads it shall find nobody's password, not even that of this machine.
         fs::write(host.path(SENSITIVE), "root:*:1:0:99999:7:::\n").context("failed to write a file on the host")?;
-        let context = Context::new(programs::charmcraft("falco"), programs::falco_charm(), programs::hook_command())?
-            .at_root(&root.0)
-            .system_path()
-            // A working folder in another mount namespace has no name that its programs could ask for.
-            .launcher(["/usr/bin/env", "--chdir=/"])
-            .host_command("systemctl", Arc::new(Mutex::new(host.host_command())))
-            .host_command("journalctl", Arc::new(Mutex::new(host.host_command())));
+        let context = context(&root, &host)?;
         let tarball = falco_distribution::tarball_or_real(folder.path());
         Ok(Self { context, tarball, root, host, _folder: folder })
     }
@@ -84,6 +78,11 @@ impl BootedHost {
     #[must_use]
     pub fn prepared(self, prepare: impl FnOnce(Context) -> Context) -> Self {
         Self { context: prepare(self.context), ..self }
+    }
+
+    /// Unit 0 of another application of the same charm on the same host.
+    pub fn second_unit(&self, app: &str) -> Result<Context> {
+        Ok(context(&self.root, &self.host)?.app(app))
     }
 
     /// Switches the host off and on again.
@@ -111,4 +110,14 @@ impl BootedHost {
     pub fn root(&self) -> &Path {
         &self.root.0
     }
+}
+
+fn context(root: &Link, host: &Host) -> Result<Context> {
+    Ok(Context::new(programs::charmcraft("falco"), programs::falco_charm(), programs::hook_command())?
+        .at_root(&root.0)
+        .system_path()
+        // A working folder in another mount namespace has no name that its programs could ask for.
+        .launcher(["/usr/bin/env", "--chdir=/"])
+        .host_command("systemctl", Arc::new(Mutex::new(host.host_command())))
+        .host_command("journalctl", Arc::new(Mutex::new(host.host_command()))))
 }
