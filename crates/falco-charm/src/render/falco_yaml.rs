@@ -487,6 +487,12 @@ mod tests {
     }
 
     #[test]
+    fn no_snapshot_of_metrics_goes_among_the_alerts_where_it_would_be_without_labels() {
+        let (_, yaml) = yaml(&[], Some("http://h/"));
+        assert_eq!((&yaml["metrics"]["enabled"], &yaml["metrics"]["output_rule"]), (&true.into(), &false.into()));
+    }
+
+    #[test]
     fn without_a_url_there_is_no_http_output() {
         let (text, yaml) = yaml(&[], None);
         assert_eq!(yaml["http_output"]["enabled"], false);

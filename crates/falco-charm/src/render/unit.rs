@@ -174,6 +174,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn falco_is_started_with_its_configuration_alone_so_that_no_argument_wins_over_it() {
+        let (text, _) = with(&[], |inputs| unit_file(&inputs));
+        let command = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        assert_eq!(command, r#""/opt/juju-falco/0.44.1-0123456789ab/usr/bin/falco" -c "/etc/juju-falco/falco.yaml""#);
+    }
+
+    #[test]
+    fn why_falco_does_not_start_reaches_the_journal() {
+        let (text, _) = with(&[], |inputs| unit_file(&inputs));
+        assert!(text.contains("\nStandardError=journal\n"), "{text}");
+        let yaml = with(&[], |inputs| crate::render::falco_yaml::falco_yaml(&inputs));
+        assert!(yaml.lines().any(|line| line == "log_stderr: true"), "{yaml}");
+    }
+
+    #[test]
     fn a_path_with_special_characters_stays_one_word_of_the_command() {
         assert_eq!(systemd_word(r#"/a b/100%/$x/"q"\"#), r#""/a b/100%%/$$x/\"q\"\\""#);
     }
