@@ -185,8 +185,23 @@ impl World for FalcoHost {
             end.extend([path, format!(" {mode:o} {}\n", Digest::of(text.join("\n")))]);
         }
         let config = fs::read(self.machine.path("/etc/juju-falco/falco.yaml")).map(Digest::of);
-        let served = config.is_ok_and(|digest| self.metrics().contains(digest.as_str()));
+        let served = config.is_ok_and(|digest| self.will_serve(&digest));
         end + &format!("active: {}, serves its configuration: {served}\n", self.machine.is_active(UNIT))
+    }
+}
+
+impl FalcoHost {
+    /// Whether Falco serves this configuration, or does so soon: it loads a file of its own accord and once more when
+    /// it is told to, and meanwhile tells nothing, or half of it, or what it had loaded before.
+    fn will_serve(&self, configuration: &Digest) -> bool {
+        let begin = Instant::now();
+        while !self.metrics().contains(configuration.as_str()) {
+            if !self.machine.is_active(UNIT) || begin.elapsed() > PATIENCE {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 }
 
