@@ -31,6 +31,10 @@ test: pebble ## every test that needs neither the network nor Juju; as root also
 	$(CARGO_TEST) $(CARGO_FLAGS)
 	@if [[ $$EUID == 0 ]]; then $(MAKE) --no-print-directory test-machine; else echo 'test: this is not root: make test-machine was NOT run'; fi
 
+soak: ## longer lives of falco among failures than in make test; LIVES=50 HOOKS=200 SEED=7, where a life that fails tells its seed
+	LIVES=$(or $(LIVES),50) HOOKS=$(or $(HOOKS),200) SEED=$(or $(SEED),$$RANDOM) \
+		$(CARGO_TEST) --locked --package charm-tests --test falco a_thousand_mixed_hooks
+
 test-machine: ## as root: the played systemctl and the charm beside a real systemd, repositories on a real sshd; FALCO_TARBALL=PATH
 	@test -x /usr/sbin/sshd || { echo 'test-machine: installing openssh-server and git'; apt-get update --quiet; apt-get install --yes --quiet openssh-server git; }
 	@[[ -n "$(FALCO_TARBALL)" ]] || echo 'test-machine: no FALCO_TARBALL: what only the official Falco can show is NOT run'

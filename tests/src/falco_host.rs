@@ -133,7 +133,12 @@ impl FalcoHost {
 
     /// What Falco answers on `/metrics`, or nothing.
     pub fn metrics(&self) -> String {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return String::new() };
+        Self::metrics_at(self.port)
+    }
+
+    /// The same, of a Falco on this port.
+    pub fn metrics_at(port: u16) -> String {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
         let mut answer = String::new();
         // Nobody, or somebody who ends in the middle, is an answer as well.
         let _ = stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").and_then(|()| stream.read_to_string(&mut answer));

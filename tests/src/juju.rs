@@ -62,5 +62,5 @@ pub use hook::Exit;
 pub use metadata::Metadata;
 pub use outcome::{Call, Outcome};
 pub use server::{Moment, SharedCommand, Verdict};
-pub use state::{Model, Network, OpenedPort, Owner, Relation, Secret, State, Status, Substrate};
+pub use state::{Life, Model, Network, OpenedPort, Owner, Relation, Secret, State, Status, Substrate};
 pub use version::JujuVersion;

@@ -10,6 +10,7 @@ mod hosts;
 mod http_endpoint;
 mod interrupt;
 mod k8s_audit;
+mod life;
 mod lifecycle;
 mod observability;
 mod refresh;

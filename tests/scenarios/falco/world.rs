@@ -5,10 +5,10 @@ use charm_tests::interfaces;
 use charm_tests::juju::{Event, Outcome, State};
 
 /// No hook that changes nothing needs more hook commands than this.
-const MOST_HOOK_COMMANDS: usize = 8;
+pub const MOST_HOOK_COMMANDS: usize = 8;
 
 /// Hook commands that a hook which has nothing to change must not call.
-const WRITES: [&str; 4] = ["relation-set", "open-port", "close-port", "juju-log"];
+pub const WRITES: [&str; 4] = ["relation-set", "open-port", "close-port", "juju-log"];
 
 /// Runs a hook, and then once more: it has to succeed, to write nothing that its interface does not allow, and to leave
 /// nothing to do for the second run, which must touch neither a file nor a process.
@@ -31,14 +31,20 @@ pub fn run(host: &FalcoHost, event: &Event, state: &State) -> State {
 #[track_caller]
 pub fn run_once(host: &FalcoHost, event: &Event, state: &State) -> Outcome {
     let outcome = host.run(event, state);
-    for relation in &outcome.state.relations {
+    check_databags(host, &outcome.state);
+    outcome
+}
+
+/// What the charm has written is what its interfaces allow.
+#[track_caller]
+pub fn check_databags(host: &FalcoHost, state: &State) {
+    for relation in &state.relations {
         let endpoint = &host.context.unit().metadata.endpoints[&relation.endpoint];
         let side = if relation.endpoint == "cos-agent" { "provider" } else { "requirer" };
         for (bag, databag) in [("app", &relation.local_app_data), ("unit", &relation.local_unit_data)] {
             interfaces::check(&endpoint.interface, side, bag, databag).unwrap_or_else(|problem| panic!("{problem}"));
         }
     }
-    outcome
 }
 
 /// A host on which the charm is installed and configured, without Falcosidekick.
