@@ -26,7 +26,7 @@ pub use self::around::check_host;
 pub use self::candidate::{Candidate, Receiver};
 pub use self::service::{Expected, ServiceAction};
 use crate::config::Config;
-use crate::distribution::{self, Distribution, Tarball};
+use crate::distribution::{self, Available, Distribution, Tarball};
 use crate::facts::{Facts, Machine};
 use crate::generation::store::Links;
 use crate::generation::{Generation, Id};
@@ -153,7 +153,10 @@ impl Plan {
 
 /// Decides.
 pub fn decide(facts: &Facts) -> Result<Plan, Status> {
-    let config = facts.config()?;
+    let config = match facts.config() {
+        Ok(config) => config,
+        Err(problem) => return go_on(facts, problem),
+    };
     check_host(facts)?;
     let mut notes = Vec::new();
     let (distribution, install) = choose_distribution(facts, &mut notes)?;
@@ -214,10 +217,30 @@ pub fn decide(facts: &Facts) -> Result<Plan, Status> {
         Some(good) => {
             notes.push(Status::Blocked(format!("{text}; the last good configuration stays in use")));
             // Nothing of it is new, so nothing is kept.
-            Ok(act(facts, &config, good, notes))
+            let explanation = host::explanation(&facts.machine.abilities, config.engine);
+            Ok(Plan { explanation, ..act(facts, good, notes) })
         }
         None => Err(Status::Blocked(text)),
     }
+}
+
+/// The plan while an option is bad: what Falco served last goes on, and comes back where it is down or damaged. Whoever
+/// has not served anything yet waits for better options.
+fn go_on(facts: &Facts, problem: Status) -> Result<Plan, Status> {
+    if check_host(facts).is_err() {
+        return Err(problem);
+    }
+    let Some(good) = Pair::good(&facts.machine, &facts.root) else { return Err(problem) };
+    let (distribution, install) = match &facts.available {
+        // Something of it is gone. Another one is not what Falco served.
+        Available::New(tarball, distribution) if good.is_of(distribution) => {
+            (Some(distribution.clone()), Some(tarball.clone()))
+        }
+        _ => (None, None),
+    };
+    // What the options say of the port is not known, so it stays as it is.
+    let ports = k8s_audit::Ports::default();
+    Ok(Plan { distribution, install, ports, ..act(facts, good, vec![problem]) })
 }
 
 /// The candidate that the sources give, whatever Falco said of it before, or why they give none. For a judgement by
@@ -294,7 +317,7 @@ fn run(
     aftermath: Aftermath,
 ) -> Result<Plan, Status> {
     let Aftermath { keep, or_reject, notes } = aftermath;
-    let plan = act(facts, config, Pair::of(candidate, facts.machine.default_rules.as_ref()), notes);
+    let plan = act(facts, Pair::of(candidate, facts.machine.default_rules.as_ref()), notes);
     service::check_port(facts, config, plan.service)?;
     let origin = install.as_ref().map(|tarball| File {
         path: ORIGIN_FILE.to_owned(),
@@ -308,13 +331,14 @@ fn run(
         is_stored: facts.machine.has(&candidate.generation),
         write: origin.into_iter().map(Written).chain(plan.write).collect(),
         keep: Some(keep),
+        explanation: host::explanation(&facts.machine.abilities, config.engine),
         or_reject,
         ..plan
     })
 }
 
 /// The plan to run a pair of files, whatever it comes from.
-fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Plan {
+fn act(facts: &Facts, pair: Pair, mut notes: Vec<Status>) -> Plan {
     let service = service::choose(facts, &pair.unit_digest, &pair.expect);
     let (files, daemon_reload) = facts.machine.differing(&pair.config, &pair.unit);
     let (authorities, remove) = authorities(facts, &pair.config);
@@ -340,7 +364,7 @@ fn act(facts: &Facts, config: &Config, pair: Pair, mut notes: Vec<Status>) -> Pl
         keep: None,
         delivery: delivery(facts, service, &mut notes),
         leftovers: facts.leftovers.clone(),
-        explanation: host::explanation(&facts.machine.abilities, config.engine),
+        explanation: None,
         or_reject: None,
         notes,
     }

@@ -1,5 +1,7 @@
 //! Options, good and bad.
 
+use std::fs;
+
 use charm_tests::falco_host::UNIT;
 use charm_tests::juju::{Event, Status};
 use charm_tests::machine::Action;
@@ -28,6 +30,27 @@ fn a_bad_option_blocks_and_falco_goes_on() {
     let back = run(&host, &Event::config_changed(), &state);
     assert_eq!(back.unit_status.name, "active");
     assert_eq!((host.files(), host.machine.main_pid(UNIT)), before);
+}
+
+#[test]
+fn while_an_option_is_bad_a_falco_that_is_down_or_damaged_comes_back_with_the_last_good_configuration() {
+    let (host, state) = settled();
+    let good = host.text("/etc/juju-falco/falco.yaml");
+    let blocked = run(&host, &Event::config_changed(), &state.config("priority", "loud"));
+    let program = fs::read_dir(host.machine.path("/opt/juju-falco")).unwrap().map(|entry| entry.unwrap().path());
+    let program = program.map(|folder| folder.join("usr/bin/falco")).find(|program| program.is_file()).unwrap();
+    let files = ["/etc/juju-falco/falco.yaml", "/etc/systemd/system/falco.service"].map(|path| host.machine.path(path));
+    for gone in [None, Some(&program), Some(&files[0]), Some(&files[1])] {
+        host.machine.run(&["stop", UNIT]);
+        if let Some(gone) = gone {
+            fs::remove_file(gone).unwrap();
+        }
+        // The second of these has nothing left to do.
+        let state = run(&host, &Event::update_status(), &blocked);
+        assert_eq!(state.unit_status, blocked.unit_status, "{gone:?}");
+        assert!(host.machine.is_active(UNIT) && host.has_loaded("falco_rules.yaml"), "{gone:?}");
+        assert_eq!(host.text("/etc/juju-falco/falco.yaml"), good, "{gone:?}");
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@ use charm_core::files::File;
 
 use super::sources::Chosen;
 use super::{Candidate, Expected, Keep, Written};
+use crate::distribution::Distribution;
 use crate::facts::{Facts, Machine};
 use crate::generation::store::Links;
 use crate::k8s_audit::{self, Listener};
-use crate::paths::{CONFIG_FILE, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, UNIT_FILE};
+use crate::paths::{CONFIG_FILE, GOOD_CONFIG_FILE, GOOD_UNIT_FILE, PROGRAM, UNIT_FILE};
 use crate::render::{falco_yaml, unit};
 
 /// The two files that Falco is run with, and what it says when it serves them.
@@ -62,6 +63,11 @@ impl Pair {
             expect,
             audit: None,
         })
+    }
+
+    /// Does it run the program of this distribution?
+    pub fn is_of(&self, distribution: &Distribution) -> bool {
+        String::from_utf8_lossy(&self.unit.content).contains(&distribution.path(PROGRAM))
     }
 
     /// Is it what the candidate would be?

@@ -278,7 +278,23 @@ fn without_the_relation_the_http_output_is_off_and_the_status_says_so() {
 
 #[test]
 fn a_bad_option_blocks_and_touches_nothing() {
-    let facts = with_options(settled(fresh()), &[("priority", "loud")]);
+    let facts = with_options(fresh(), &[("priority", "loud")]);
+    assert!(matches!(decide(&facts), Err(Status::Blocked(_))));
+    let plan = decide(&with_options(settled(fresh()), &[("priority", "loud")])).unwrap();
+    assert_eq!((plan.service, plan.write.len(), plan.keep.is_some()), (ServiceAction::Leave, 0, false));
+    assert!(blocked(&plan).starts_with("priority: "));
+}
+
+#[test]
+fn while_an_option_is_bad_a_falco_that_is_down_starts_with_what_it_served_last() {
+    let mut facts = with_options(settled(fresh()), &[("priority", "loud")]);
+    facts.machine.service.active_state = "failed".into();
+    facts.machine.files.remove(CONFIG_FILE);
+    let plan = decide(&facts).unwrap();
+    let paths: Vec<&str> = plan.write.iter().map(|written| written.0.path.as_str()).collect();
+    assert_eq!((plan.service, paths), (ServiceAction::Start, vec![CONFIG_FILE]));
+    // The Falco of somebody else has nothing to do with what this unit served once.
+    facts.machine.host.other_unit = Some("falco/1".parse().unwrap());
     assert!(matches!(decide(&facts), Err(Status::Blocked(_))));
 }
 
