@@ -1,7 +1,7 @@
 //! From install to remove.
 
 use charm_tests::falco_host::{FalcoHost, UNIT, eventually};
-use charm_tests::juju::{Context, Event};
+use charm_tests::juju::{Context, Event, Status};
 use charm_tests::machine::{Action, Machine};
 
 use crate::world::{run, run_once, settled};
@@ -40,6 +40,28 @@ fn any_event_does_all_the_work() {
         let state = run(&host, &event, &host.fresh());
         assert_eq!(state.unit_status.name, "active", "{event:?}: {}", state.unit_status);
     }
+}
+
+#[test]
+fn an_upgrade_goes_on_sending_alerts_and_leaves_no_unit_in_maintenance() {
+    let sink = charm_tests::sink::Sink::start();
+    let (host, state) = crate::world::settled_from(|host| host.related(&sink.url()));
+    let (process, before) = (host.machine.main_pid(UNIT), host.files());
+    let upgrade = run_once(&host, &Event::upgrade_charm(), &state);
+    assert_eq!(upgrade.state.unit_status, Status::active(""));
+    assert_eq!((host.machine.main_pid(UNIT), host.files()), (process, before), "nothing to do is nothing done");
+    host.read_sensitive_file();
+    eventually("the alert", || sink.received().into_iter().next());
+}
+
+#[test]
+fn remove_succeeds_where_somebody_has_removed_the_folders_of_falco() {
+    let (host, state) = settled();
+    for folder in ["/opt/juju-falco", "/etc/juju-falco"] {
+        std::fs::remove_dir_all(host.machine.path(folder)).unwrap();
+    }
+    run_once(&host, &Event::remove(), &state);
+    assert!(!host.machine.is_active(UNIT) && !host.machine.path("/etc/systemd/system/falco.service").exists());
 }
 
 #[test]
