@@ -8,5 +8,6 @@
 mod booted;
 mod changes;
 mod deployment;
+mod encrypted;
 mod removal;
 mod world;

@@ -150,6 +150,15 @@ impl Application {
         self
     }
 
+    /// What a played application itself publishes on an endpoint.
+    #[must_use]
+    pub fn application_publishes(mut self, endpoint: &str, key: &str, value: &str) -> Self {
+        if let Charm::Played(played) = &mut self.charm {
+            played.app_data.entry(endpoint.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+        }
+        self
+    }
+
     pub(super) fn substrate(&self) -> Substrate {
         match &self.charm {
             Charm::Falcosidekick => Substrate::Kubernetes,

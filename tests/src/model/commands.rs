@@ -145,6 +145,16 @@ impl Model {
         self.changed()
     }
 
+    /// A played application itself publishes something else.
+    pub fn publish_as_application(&mut self, app: &str, endpoint: &str, key: &str, value: &str) -> Result<()> {
+        let changed = self.app(app).clone().application_publishes(endpoint, key, value);
+        let data = changed.published(endpoint).0;
+        *self.app_mut(app) = changed;
+        let sides = self.relations.values_mut().flat_map(|relation| &mut relation.sides);
+        sides.filter(|side| side.app == app && side.endpoint == endpoint).for_each(|side| side.app_data.replace(&data));
+        self.changed()
+    }
+
     /// A played application publishes something else for each of its units.
     pub fn publish(&mut self, app: &str, endpoint: &str, key: &str, value: &str) -> Result<()> {
         let changed = self.app(app).clone().unit_publishes(endpoint, key, value);
