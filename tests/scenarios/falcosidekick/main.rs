@@ -17,6 +17,7 @@ mod lifecycle;
 mod loki;
 mod observability;
 mod outputs;
+mod rotation;
 mod tls;
 mod trust;
 mod world;

@@ -19,10 +19,10 @@ const CERTIFICATE: &str = "/etc/falcosidekick/certs/server/server.crt";
 const KEY: &str = "/etc/falcosidekick/certs/server/server.key";
 const KEY_LABEL: &str = "afd8c2bccf834997afce12c2706d2ede-private-key-0-certificates";
 const CERTIFICATE_LABEL: &str = "afd8c2bccf834997afce12c2706d2ede-certificate-0-certificates";
-const ADDRESS: &str = "10.152.183.10";
+pub const ADDRESS: &str = "10.152.183.10";
 
 /// Far from any renewal.
-const FRESH: Days = Days(1, 90);
+pub const FRESH: Days = Days(1, 90);
 
 fn certificates() -> Relation {
     Relation::new(CERTIFICATES, "certificates", "ca").remote_unit(0)
@@ -35,18 +35,18 @@ fn related(world: &World) -> State {
 }
 
 /// The authority answers everything that was asked for.
-fn sign(state: &State, authority: &Authority, days: Days) -> State {
+pub fn sign(state: &State, authority: &Authority, days: Days) -> State {
     let mut state = state.clone();
     authority.sign_all(state.relation_by_id_mut(CERTIFICATES), days);
     state
 }
 
-fn changed() -> Event {
+pub fn changed() -> Event {
     Event::relation_changed_by_app(CERTIFICATES)
 }
 
 /// A world that serves a certificate of this authority, and what the controller knows then.
-fn settled(authority: &Authority, days: Days) -> (World, State) {
+pub fn settled(authority: &Authority, days: Days) -> (World, State) {
     let world = World::new();
     let state = world.run(&Event::pebble_ready(CONTAINER), &related(&world)).state;
     let state = world.run_once(&changed(), &sign(&state, authority, days)).state;
