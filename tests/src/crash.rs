@@ -15,6 +15,12 @@ use crate::programs;
 /// one in its middle is tried as well: half of a tree that is being unpacked, a file without its final mode.
 const KINDS: [&str; 5] = ["Process", "Send", "Rename", "Remove", "Signal"];
 
+/// At how many places a charm is killed by [`interrupt_here_and_there`], unless the variable [`EVERYWHERE`] says `all`.
+const SAMPLE: usize = 5;
+
+/// The variable that has every place tried.
+const EVERYWHERE: &str = "CRASH_POINTS";
+
 /// A world that can be made anew, as services are processes and cannot be copied.
 pub trait World {
     /// How its hooks are run. Called once for each hook.
@@ -33,6 +39,26 @@ pub trait World {
 /// Juju does. Each time it has to end as an undisturbed run ends. Returns how many points were tried.
 #[track_caller]
 pub fn interrupt_everywhere<W: World>(event: &Event, prepare: impl Fn() -> (W, State)) -> usize {
+    interrupt(event, prepare, |points| points).0
+}
+
+/// The same at a few places, always the same ones: the first, the last, and some at equal distances between them. For
+/// worlds that take seconds to make; `CRASH_POINTS=all` has all of them tried. Returns how many there are.
+#[track_caller]
+pub fn interrupt_here_and_there<W: World>(event: &Event, prepare: impl Fn() -> (W, State)) -> usize {
+    let all = std::env::var_os(EVERYWHERE).is_some_and(|value| value == "all");
+    let (tried, points) = interrupt(event, prepare, |points| if all { points } else { sample(&points) });
+    println!("{event:?}: killed at {tried} of {points} points");
+    points
+}
+
+/// Returns at how many of how many points the charm was killed.
+#[track_caller]
+fn interrupt<W: World>(
+    event: &Event,
+    prepare: impl Fn() -> (W, State),
+    choose: impl FnOnce(Vec<usize>) -> Vec<usize>,
+) -> (usize, usize) {
     let folder = TempDir::new().expect("a folder for reports");
     let report = folder.path().join("effects");
     let (world, state) = prepare();
@@ -42,7 +68,9 @@ pub fn interrupt_everywhere<W: World>(event: &Event, prepare: impl Fn() -> (W, S
     drop(world);
     let effects: Vec<&str> = effects.lines().collect();
     let points = points(&effects);
-    for &index in &points {
+    let number = points.len();
+    let chosen = choose(points);
+    for &index in &chosen {
         let effect = effects[index];
         let (world, state) = prepare();
         let killed = traced(&world, &report, index + 1).run(event, &state);
@@ -54,7 +82,15 @@ pub fn interrupt_everywhere<W: World>(event: &Event, prepare: impl Fn() -> (W, S
         let ended = (world.without_chance(&again.state), world.end());
         assert_eq!(ended, wanted, "{}:\nfirst run:\n{}\nsecond run:\n{}", place(), killed.report(), again.report());
     }
-    points.len()
+    (chosen.len(), number)
+}
+
+/// The first, the last, and some between.
+fn sample(points: &[usize]) -> Vec<usize> {
+    match points.len() {
+        0..=SAMPLE => points.to_vec(),
+        number => (0..SAMPLE).map(|step| points[step * (number - 1) / (SAMPLE - 1)]).collect(),
+    }
 }
 
 /// The places in a list of effects at which a charm is killed.
@@ -85,5 +121,11 @@ mod tests {
         assert_eq!(points(&effects), [0, 1, 3, 5, 6, 7]);
         assert_eq!(points(&[]), [0; 0]);
         assert_eq!(points(&["Folder a", "Folder b"]), [1]);
+    }
+
+    #[test]
+    fn a_sample_begins_and_ends_with_the_points_and_is_all_of_a_few() {
+        assert_eq!(sample(&[3, 5, 8, 9]), [3, 5, 8, 9]);
+        assert_eq!(sample(&(10..19).collect::<Vec<_>>()), [10, 12, 14, 16, 18]);
     }
 }

@@ -19,5 +19,6 @@ mod observability;
 mod outputs;
 mod rotation;
 mod tls;
+mod together;
 mod trust;
 mod world;

@@ -1,5 +1,6 @@
 //! A double of the API server of Kubernetes: it plays answers that were recorded from the real one, in the order a test
-//! gives, and keeps nothing. The suite `systems` holds the recordings to the real one.
+//! gives, and keeps nothing but what a test says that a request brings about. The suite `systems` holds the recordings
+//! to the real one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -45,6 +46,8 @@ pub struct ApiDouble {
 struct Script {
     /// By method and path without what stands behind it. The last answer is given again and again.
     answers: BTreeMap<Request, VecDeque<Answer>>,
+    /// What is answered to another request from a request on.
+    consequences: BTreeMap<Request, (Request, Answer)>,
     requests: Vec<(String, String, Value)>,
 }
 
@@ -84,6 +87,19 @@ impl ApiDouble {
         script.answers.insert((method.to_owned(), path.to_owned()), answers.into_iter().collect());
     }
 
+    /// From the next such request on, another one is answered so: what a change brings about.
+    pub fn brings_about(&self, change: (&str, &str), other: (&str, &str), answer: Answer) {
+        let request = |(method, path): (&str, &str)| (method.to_owned(), path.to_owned());
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.consequences.insert(request(change), (request(other), answer));
+    }
+
+    /// What it would say now.
+    pub fn says(&self, method: &str, path: &str) -> Option<Answer> {
+        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.answers.get(&(method.to_owned(), path.to_owned()))?.front().cloned()
+    }
+
     /// What was asked since the last time, as method and path with what stands behind it, and the body.
     pub fn requests(&self) -> Vec<(String, String, Value)> {
         std::mem::take(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner).requests)
@@ -119,7 +135,11 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, script: &Mutex<Script>) -
         let answer = {
             let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
             script.requests.push((method.clone(), target, body));
-            match script.answers.get_mut(&(method, path)) {
+            let request = (method, path);
+            if let Some((other, answer)) = script.consequences.get(&request).cloned() {
+                script.answers.insert(other, [answer].into());
+            }
+            match script.answers.get_mut(&request) {
                 Some(answers) if answers.len() > 1 => answers.pop_front(),
                 Some(answers) => answers.front().cloned(),
                 None => None,
