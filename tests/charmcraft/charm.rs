@@ -28,6 +28,8 @@ pub struct Charm {
     pub requires: BTreeMap<String, Endpoint>,
     #[serde(default)]
     pub provides: BTreeMap<String, Endpoint>,
+    #[serde(default)]
+    pub peers: BTreeMap<String, Endpoint>,
     pub config: Config,
     #[serde(default)]
     pub actions: BTreeMap<String, Action>,
@@ -127,6 +129,8 @@ impl Charm {
     /// Every endpoint with its role, as Juju calls it.
     pub fn endpoints(&self) -> impl Iterator<Item = (&'static str, &String, &Endpoint)> {
         let requires = self.requires.iter().map(|(name, endpoint)| ("requires", name, endpoint));
-        requires.chain(self.provides.iter().map(|(name, endpoint)| ("provides", name, endpoint)))
+        let provides = self.provides.iter().map(|(name, endpoint)| ("provides", name, endpoint));
+        let peers = self.peers.iter().map(|(name, endpoint)| ("peers", name, endpoint));
+        requires.chain(provides).chain(peers)
     }
 }

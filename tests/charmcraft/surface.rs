@@ -98,6 +98,7 @@ fn falcosidekick_keeps_its_names() {
             ("provides", "http-endpoint", "falcosidekick_http_endpoint", None, None),
             ("provides", "metrics-endpoint", "prometheus_scrape", None, None),
             ("provides", "send-ca-cert", "certificate_transfer", None, None),
+            ("peers", "restart-turns", "falcosidekick_turns", None, None),
         ]
     );
     assert_eq!(

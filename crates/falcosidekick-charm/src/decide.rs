@@ -31,7 +31,7 @@ use crate::outputs::{OUTPUTS, Surroundings};
 use crate::plan::{Plan, Publish, ServiceAction};
 use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
-use crate::{address, kubernetes, proxy, render, trust};
+use crate::{address, kubernetes, proxy, render, trust, turns};
 
 /// Decides. With bad options what runs goes on and what is published stays. The certificate needs none of them, and
 /// neither does what those who look are told: the end of a relation is told in one hook only, and secrets have to go in
@@ -50,6 +50,7 @@ pub fn decide(facts: &Facts) -> Plan {
         (None, Some(asked)) => tls::forget_all(facts.unit, asked),
         (None, None) => tls::Steps::default(),
     };
+    turns::decide(facts, plan.restarts).put_into(&mut plan);
     observability::decide(facts).put_into(&mut plan);
     plan
 }
@@ -227,6 +228,7 @@ fn run(
     let command = render::command(program, &container.path(CONFIG_FILE));
     let mut layer = render::layer(listener, command, &files, environment);
     note_late_outputs(&mut layer, container);
+    let restarts = render::restarts(&layer, &container.plan);
     let layer = Some(layer).filter(|layer| !layer.is_in(&container.plan));
     let needed: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     let remove = leftovers(container, &needed);
@@ -240,6 +242,7 @@ fn run(
     let open_port = opened.is_empty().then_some(listener.port);
     files.retain(|file| container.files.get(&file.path) != Some(&Digest::of(&file.content)));
     Ok(Plan {
+        restarts: restarts && open_port.is_none(),
         write: files,
         // A hook that was interrupted has told nothing; its signs are a port that is not open and a layer that is not
         // there.

@@ -5,6 +5,7 @@ pub mod cluster;
 mod ingress;
 mod observability;
 mod trust;
+pub mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,6 +37,7 @@ use crate::outputs::{Server, Surroundings, table};
 use crate::render;
 use crate::sinks::Sinks;
 use crate::tls::Authority;
+use crate::turns::Turns;
 
 /// More lines than Pebble keeps of a service.
 const ALL_LINES: u32 = 10_000;
@@ -92,6 +94,8 @@ pub struct Facts {
     pub unread: Option<SecretEvent>,
     /// Those who look at Falcosidekick.
     pub observers: Observers,
+    /// The other units, if there may be some.
+    pub turns: Option<Turns>,
     /// Ports that this unit has opened: `2801/tcp`.
     pub opened_ports: Vec<String>,
     /// The container, or `None` while its Pebble does not answer.
@@ -211,6 +215,7 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         last_asked: certificates::last_asked(hook)?,
         due: secret_of(hook, "secret-expired"),
         unread: secret_of(hook, "secret-remove"),
+        turns: turns::turns(hook, leader, &mut notes)?,
         opened_ports: notes.opened_ports()?,
         topology,
         config,

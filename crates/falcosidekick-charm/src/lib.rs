@@ -23,6 +23,7 @@ pub mod render;
 pub mod sinks;
 pub mod tls;
 pub mod trust;
+pub mod turns;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,11 @@ async fn dispatch(hook: Hook) -> Result<Option<Status>> {
 async fn reconcile(hook: &Hook) -> Result<Option<Status>> {
     let mut facts = facts::gather(hook).await?; // reads everything, changes nothing
     let mut plan = decide::decide(&facts); // pure
+    // What the other units say matters to whoever has to restart, and to nobody else.
+    if plan.look_at_peers {
+        facts::turns::look(hook, &mut facts).await?;
+        plan = decide::decide(&facts);
+    }
     if hook.dry_run {
         return charm_core::run::print_plan(&plan).map(|()| None);
     }

@@ -30,6 +30,9 @@ pub const RECEIVE_CA_CERT: &str = "receive-ca-cert";
 /// Who is told whom to believe here.
 pub const SEND_CA_CERT: &str = "send-ca-cert";
 
+/// Where units agree on who restarts.
+pub const RESTART_TURNS: &str = "restart-turns";
+
 /// Who scrapes.
 pub const METRICS_ENDPOINT: &str = "metrics-endpoint";
 

@@ -89,7 +89,7 @@ impl Around {
     /// Puts it into the plan. One request takes all of the layer.
     pub fn put_into(self, plan: &mut Plan) {
         let Self { introduce, log_targets, status } = self;
-        plan.introduce = introduce;
+        plan.introduce.extend(introduce);
         if log_targets != Layer::default() {
             plan.layer.get_or_insert_default().log_targets.extend(log_targets.log_targets);
         }

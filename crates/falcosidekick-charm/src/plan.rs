@@ -37,6 +37,10 @@ pub struct Plan {
     pub layer: Option<Layer>,
     /// What becomes of the service.
     pub service: ServiceAction,
+    /// Whether a process that serves would have to be started anew, on the same port.
+    pub restarts: bool,
+    /// Whether that has to be decided about once more, with what the other units say.
+    pub look_at_peers: bool,
     /// The outputs that it has to have enabled.
     pub outputs: Vec<Expected>,
     /// Texts that are cut out of what it says.

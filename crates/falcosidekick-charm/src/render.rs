@@ -141,6 +141,14 @@ pub fn is_ours(plan: &Layer) -> bool {
     plan.services.get(SERVICE).is_some_and(|service| service.environment.contains_key(DIGEST_VARIABLE))
 }
 
+/// Whether Pebble would start the process of its plan anew for this layer, which speaks what that one speaks.
+pub fn restarts(layer: &Layer, plan: &Layer) -> bool {
+    let services = Layer { services: layer.services.clone(), ..Layer::default() };
+    let speaks_tls =
+        |layer: &Layer| layer.services.get(SERVICE).map(|service| service.environment.contains_key(PATHS_VARIABLE));
+    is_ours(plan) && !services.is_in(plan) && speaks_tls(layer) == speaks_tls(plan)
+}
+
 /// A word for Pebble, which reads commands as a shell does, without variables and patterns.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);

@@ -13,6 +13,7 @@ use crate::world::{
     falco_relation, loki_relation, published,
 };
 
+const PEERS: u32 = 1;
 const CERTIFICATES: u32 = 3;
 const LOGGING: u32 = 4;
 const INGRESS: u32 = 5;
@@ -49,6 +50,7 @@ fn everything(leader: bool) -> Everything {
         Relation::new(LOGGING, "logging", "loki-logs").remote_unit_data(0, "endpoint", log),
         Relation::new(8, "grafana-dashboard", "grafana").remote_unit(0),
         Relation::new(9, "metrics-endpoint", "prometheus").remote_unit(0),
+        Relation::peer(PEERS, "restart-turns", "sidekick").remote_unit(1).remote_unit(2),
     ]
     .into_iter()
     .fold(world.alone().leader(leader), State::relation);
@@ -60,7 +62,7 @@ fn everything(leader: bool) -> Everything {
     if leader {
         assert_eq!(published(&state), Some(json!(proxy.url()).to_string().as_str()));
         for relation in &state.relations {
-            let is_told = !relation.local_app_data.is_empty() || relation.id == CERTIFICATES;
+            let is_told = !relation.local_app_data.is_empty() || [CERTIFICATES, PEERS].contains(&relation.id);
             assert!(is_told, "{} was told nothing", relation.endpoint);
         }
     }
@@ -74,7 +76,7 @@ fn everything_is_related_when_everything_is_related() {
     let charmcraft: serde_json::Value = serde_yaml::from_str(&charmcraft).unwrap();
     let names = |section: &str| charmcraft[section].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let state = everything(true).state;
-    for name in [names("requires"), names("provides")].concat() {
+    for name in [names("requires"), names("provides"), names("peers")].concat() {
         assert!(state.relations.iter().any(|relation| relation.endpoint == name), "nobody at {name}");
     }
 }

@@ -35,7 +35,8 @@ impl crash::World for World {
         format!("{file}\n{tls:?}\n{}\nprocesses: {processes}, answers: {}", plan.join("\n"), self.answers())
     }
 
-    /// Without keys and requests, that there are some is enough, and without what Juju notes down about readers.
+    /// Without keys, requests and the times of turns, that there are some is enough, and without what Juju notes down about
+    /// readers.
     fn without_chance(&self, state: &State) -> State {
         let mut state = unread(state);
         for (label, value) in state.secrets.iter_mut().flat_map(|secret| {
@@ -48,6 +49,11 @@ impl crash::World for World {
         }
         for request in state.relations.iter_mut().filter_map(|relation| relation.local_unit_data.get_mut(REQUESTS)) {
             *request = "a request".into();
+        }
+        for relation in &mut state.relations {
+            for databag in [&mut relation.local_app_data, &mut relation.remote_app_data] {
+                databag.get_mut("turn").into_iter().for_each(|turn| *turn = "a turn".into());
+            }
         }
         if let Some(notes) = state.charm_state.as_mut().and_then(|state| state.get_mut("notes")) {
             let mut parsed: Value = serde_json::from_str(notes).unwrap();

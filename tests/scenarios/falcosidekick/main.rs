@@ -21,4 +21,5 @@ mod rotation;
 mod tls;
 mod together;
 mod trust;
+mod turns;
 mod world;

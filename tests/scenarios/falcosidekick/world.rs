@@ -35,8 +35,8 @@ pub const MACHINES: &str = "9b5d2c1e-7f30-4a6b-8c4d-2e1f0a9b8c7d";
 /// option names, nor more requests to Pebble.
 pub const MOST_HOOK_COMMANDS: usize = 22;
 /// The same of a hook in which the relation, the leader, the charm or the pod may be new, so that nothing that is noted
-/// about what we said is believed.
-pub const MOST_WHEN_ALL_MAY_BE_NEW: usize = 37;
+/// about what we said is believed; with one for each of the two other units.
+pub const MOST_WHEN_ALL_MAY_BE_NEW: usize = 44;
 /// The same as the first in a laboratory, with Loki and Falco.
 pub const MOST_IN_A_LABORATORY: usize = 14;
 pub const MOST_REQUESTS: usize = 6;
@@ -78,6 +78,12 @@ impl World {
         };
         world.install_program(program);
         world
+    }
+
+    /// The same pod for the unit of this number.
+    pub fn numbered(mut self, number: u32) -> Self {
+        self.context = context(self.root()).unit_number(number);
+        self
     }
 
     /// The same pod beside an API server of Kubernetes, in the model and for the application that all tests have.

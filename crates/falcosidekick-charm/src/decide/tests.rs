@@ -1,4 +1,5 @@
 mod outputs;
+mod turns;
 
 use charm_core::config::RawConfig;
 use charm_core::interfaces::certificate_transfer;
