@@ -56,7 +56,7 @@ test-systems: systems ## alerts at the real Loki, Alertmanager, rsyslog and Prom
 		PROMETHEUS_ROOT=$$prometheus RSYSLOG_ROOT=$$rsyslog \
 		$(CARGO_TEST) --locked --package charm-tests --test systems -- --include-ignored --show-output
 
-interop: pebble ## our side beside the other side's own Python libraries: ops, ops-scenario, cosl, pydantic
+interop: pebble ## our side beside the other side's own Python libraries: ops, ops-scenario, cosl, charmlibs, pydantic
 	@ops3=$$(tests/tools/venv interop); ops2=$$(tests/tools/venv interop-ops2); set -x; \
 		INTEROP_PYTHON=$$ops3/python INTEROP_PYTHON_OPS2=$$ops2/python \
 		$(CARGO_TEST) --locked --package charm-tests --test interop -- --include-ignored

@@ -1,12 +1,13 @@
 //! The endpoints of ours, each with its peer.
 
+use charm_core::x509::Certificate;
 use charm_tests::falco_host::eventually;
 use charm_tests::juju::Substrate;
 use charm_tests::loki::Entry;
 use serde_json::{Value, json};
 
 use super::world::{SIDEKICK_UNIT, World};
-use super::{FALCO, Row, SIDEKICK};
+use super::{FALCO, PEER, Row, SIDEKICK};
 
 pub const ROWS: &[Row] = &[
     Row {
@@ -86,6 +87,34 @@ pub const ROWS: &[Row] = &[
         },
         ours: |_| {},
     },
+    Row {
+        // Encryption by an authority in the model. The peer signs by the public library that self-signed-certificates
+        // signs with, and alerts of Falco get through over TLS without another step.
+        charm: SIDEKICK,
+        endpoint: "certificates",
+        peer_on: Substrate::Kubernetes,
+        around: || World::new().with_falco().with_sidekick_over_tls().with_loki(),
+        given: |_| requested_names(),
+        understood: |_| {
+            let mut request = requested_names();
+            for (key, value) in [
+                ("OID", json!([])),
+                ("for an authority", json!(false)),
+                ("told from others", json!(true)),
+                ("valid", json!(true)),
+                ("signed with its key", json!(true)),
+            ] {
+                request[key] = value;
+            }
+            json!({"requests": [request], "signed": 1})
+        },
+        ours: |world| {
+            assert_key_stays_secret(world);
+            // Falco believes the authority of the peer and nobody else.
+            assert_eq!(believed_by_falco(world), Certificate::all(&world.authority_of(PEER)));
+            assert_alert_in_loki(world);
+        },
+    },
 ];
 
 fn identifier(world: &World, charm: &str) -> String {
@@ -111,4 +140,38 @@ fn assert_alert_in_loki(world: &World) {
     world.read_sensitive_file();
     let entry = eventually("the alert", || world.loki.entries().into_iter().next());
     assert!(entry.line.contains("Read sensitive file untrusted"), "{}", entry.line);
+}
+
+/// Whom the certificate of Falcosidekick is to be for.
+fn requested_names() -> Value {
+    json!({
+        "common name": "falcosidekick-k8s-0",
+        "DNS": [
+            "falcosidekick-k8s",
+            "falcosidekick-k8s-0.falcosidekick-k8s-endpoints",
+            "falcosidekick-k8s-0.falcosidekick-k8s-endpoints.pods.svc.cluster.local",
+            "falcosidekick-k8s.pods",
+            "falcosidekick-k8s.pods.svc",
+            "falcosidekick-k8s.pods.svc.cluster.local",
+        ],
+        "IP": ["127.0.0.1"],
+    })
+}
+
+/// Nothing of the private key has got into a relation.
+fn assert_key_stays_secret(world: &World) {
+    let state = world.model.state(SIDEKICK_UNIT);
+    let key = state.secrets.iter().find_map(|secret| secret.text("private-key")).expect("the key of the unit");
+    let published = state.relations.iter().flat_map(|relation| [&relation.local_app_data, &relation.local_unit_data]);
+    for (name, value) in published.flatten() {
+        let leaks = value.contains("PRIVATE KEY") || key.lines().any(|line| value.contains(line));
+        assert!(!leaks, "{name} holds a part of the private key");
+    }
+}
+
+/// Whom Falco believes when it sends alerts.
+fn believed_by_falco(world: &World) -> Vec<Certificate> {
+    let yaml: serde_yaml::Value = serde_yaml::from_str(&world.host().text("/etc/juju-falco/falco.yaml")).unwrap();
+    let file = yaml["http_output"]["ca_cert"].as_str().expect("a file of authorities");
+    Certificate::all(&std::fs::read_to_string(file).unwrap())
 }

@@ -3,6 +3,7 @@
 use charm_tests::falco_host::FalcoHost;
 use charm_tests::loki::LokiReceiver;
 use charm_tests::model::{Application, Model, Place};
+use charm_tests::ports::free_port;
 use charm_tests::sink::Sink;
 
 use super::{FALCO, SIDEKICK};
@@ -31,10 +32,19 @@ impl World {
         self
     }
 
-    /// Falcosidekick, which gets the alerts of Falco if there is one.
-    pub fn with_sidekick(mut self) -> Self {
-        let sidekick = Application::falcosidekick(SIDEKICK).unwrap().config("allow-plain-http", true);
-        self.model.deploy(sidekick).unwrap();
+    /// Falcosidekick, which takes alerts in clear text.
+    pub fn with_sidekick(self) -> Self {
+        self.deployed(|sidekick| sidekick.config("allow-plain-http", true))
+    }
+
+    /// Falcosidekick, which takes alerts over TLS or not at all.
+    pub fn with_sidekick_over_tls(self) -> Self {
+        self.deployed(|sidekick| sidekick.config("metrics-port", free_port()))
+    }
+
+    /// Falcosidekick gets the alerts of Falco if there is one.
+    fn deployed(mut self, configure: impl FnOnce(Application) -> Application) -> Self {
+        self.model.deploy(configure(Application::falcosidekick(SIDEKICK).unwrap())).unwrap();
         if self.model.list().iter().any(|listed| listed.unit == FALCO_UNIT) {
             self.model.integrate("falco:http-endpoint", SIDEKICK).unwrap();
         }
@@ -65,5 +75,11 @@ impl World {
 
     pub fn read_sensitive_file(&self) {
         self.host().read_sensitive_file();
+    }
+
+    /// The authority of an application that signs, which keeps it in Juju, as PEM.
+    pub fn authority_of(&self, app: &str) -> String {
+        let secret = self.model.state(&format!("{app}/0")).secret_labelled("authority").expect("an authority");
+        secret.text("certificate").unwrap() + "\n"
     }
 }
