@@ -6,7 +6,7 @@ use charm_tests::juju::Substrate;
 use charm_tests::loki::Entry;
 use serde_json::{Value, json};
 
-use super::world::{SIDEKICK_UNIT, World};
+use super::world::{SIDEKICK_UNIT, SIGNER, World};
 use super::{FALCO, PEER, Row, SIDEKICK};
 
 pub const ROWS: &[Row] = &[
@@ -113,6 +113,40 @@ pub const ROWS: &[Row] = &[
             // Falco believes the authority of the peer and nobody else.
             assert_eq!(believed_by_falco(world), Certificate::all(&world.authority_of(PEER)));
             assert_alert_in_loki(world);
+        },
+    },
+    Row {
+        charm: SIDEKICK,
+        endpoint: "send-ca-cert",
+        peer_on: Substrate::Kubernetes,
+        around: || World::new().with_sidekick_over_tls().with_loki().with_signer(),
+        given: |world| json!({"certificates": [world.authority_of(SIGNER)]}),
+        understood: |world| json!({"ready": true, "certificates": [world.authority_of(SIGNER)]}),
+        ours: |_| {},
+    },
+    Row {
+        charm: SIDEKICK,
+        endpoint: "receive-ca-cert",
+        peer_on: Substrate::Kubernetes,
+        around: || World::new().with_sidekick().with_loki(),
+        given: |world| json!({"certificates": [world.authority.root()]}),
+        understood: |_| json!({"version": "1"}),
+        ours: |world| {
+            let file = world.pod().path("/etc/falcosidekick/certs/client/ca.crt");
+            assert_eq!(std::fs::read_to_string(file).unwrap(), world.authority.root());
+        },
+    },
+    Row {
+        charm: FALCO,
+        endpoint: "receive-ca-cert",
+        peer_on: Substrate::Machine,
+        around: || World::new().with_falco().with_private_sink(),
+        given: |world| json!({"certificates": [world.authority.root()]}),
+        understood: |_| json!({"version": "1"}),
+        ours: |world| {
+            assert_eq!(believed_by_falco(world), Certificate::all(&world.authority.root()));
+            world.read_sensitive_file();
+            eventually("the alert", || world.private_sink.received().into_iter().next());
         },
     },
 ];

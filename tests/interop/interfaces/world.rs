@@ -1,15 +1,21 @@
 //! A model in which one application is the peer: what an endpoint needs around it, put together by the row.
 
+use charm_tests::authority::{Authority, Days};
 use charm_tests::falco_host::FalcoHost;
+use charm_tests::juju::{Metadata, Substrate};
 use charm_tests::loki::LokiReceiver;
 use charm_tests::model::{Application, Model, Place};
+use charm_tests::pod::Pod;
 use charm_tests::ports::free_port;
 use charm_tests::sink::Sink;
+use serde_json::json;
 
 use super::{FALCO, SIDEKICK};
+use crate::python::{Ops, PythonCharm};
 
 pub const FALCO_UNIT: &str = "falco/0";
 pub const SIDEKICK_UNIT: &str = "falcosidekick-k8s/0";
+pub const SIGNER: &str = "self-signed-certificates";
 
 pub struct World {
     // Dropped first, and the services with it.
@@ -17,11 +23,25 @@ pub struct World {
     pub loki: LokiReceiver,
     /// Takes alerts in clear text.
     pub sink: Sink,
+    /// Whom somebody is to believe.
+    pub authority: Authority,
+    /// Takes alerts of those who believe the authority.
+    pub private_sink: Sink,
+    /// The programs of other peers than the one of the row.
+    programs: Vec<PythonCharm>,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { model: Model::new(), loki: LokiReceiver::start(), sink: Sink::start() }
+        let authority = Authority::new("private");
+        Self {
+            model: Model::new(),
+            loki: LokiReceiver::start(),
+            sink: Sink::start(),
+            private_sink: Sink::start_tls(authority.identity(&["127.0.0.1"], Days(1, 1))),
+            authority,
+            programs: Vec::new(),
+        }
     }
 
     /// Falco, related to nobody but its principal.
@@ -58,6 +78,28 @@ impl World {
         self
     }
 
+    /// Somebody signs the certificates of Falcosidekick, by the library.
+    pub fn with_signer(mut self) -> Self {
+        let text = format!(
+            "name: {SIGNER}\nassumes: [k8s-api]\nprovides: {{ certificates: {{ interface: tls-certificates }} }}\n"
+        );
+        let signer = PythonCharm::new(Ops::Three, "tls-certificates.py", Metadata::parse(&text).unwrap());
+        self.model.deploy(Application::of_charm(SIGNER, signer.metadata().clone(), signer.dispatch())).unwrap();
+        self.model.integrate("falcosidekick-k8s:certificates", SIGNER).unwrap();
+        self.programs.push(signer);
+        self
+    }
+
+    /// Falco sends to somebody whom only those believe who know the authority.
+    pub fn with_private_sink(mut self) -> Self {
+        let url = json!(self.private_sink.url()).to_string();
+        let receiver = Application::played("receiver", Substrate::Kubernetes);
+        let receiver = receiver.provides("http-endpoint", "falcosidekick_http_endpoint");
+        self.model.deploy(receiver.application_publishes("http-endpoint", "url", &url)).unwrap();
+        self.model.integrate("falco:http-endpoint", "receiver").unwrap();
+        self
+    }
+
     /// Nobody has anything left to do.
     pub fn settled(mut self) -> Self {
         self.model.settle().unwrap();
@@ -71,6 +113,11 @@ impl World {
     pub fn host(&self) -> &FalcoHost {
         let Place::Machine(host) = self.model.place(FALCO_UNIT) else { panic!("Falco runs on a machine") };
         host
+    }
+
+    pub fn pod(&self) -> &Pod {
+        let Place::Pod(pod) = self.model.place(SIDEKICK_UNIT) else { panic!("Falcosidekick runs in a pod") };
+        pod
     }
 
     pub fn read_sensitive_file(&self) {
