@@ -6,7 +6,7 @@ use charm_tests::juju::Substrate;
 use charm_tests::loki::Entry;
 use serde_json::{Value, json};
 
-use super::world::{SIDEKICK_UNIT, SIGNER, World};
+use super::world::{FALCO_UNIT, SIDEKICK_UNIT, SIGNER, World};
 use super::{FALCO, PEER, Row, SIDEKICK};
 
 pub const ROWS: &[Row] = &[
@@ -147,6 +147,29 @@ pub const ROWS: &[Row] = &[
             assert_eq!(believed_by_falco(world), Certificate::all(&world.authority.root()));
             world.read_sensitive_file();
             eventually("the alert", || world.private_sink.received().into_iter().next());
+        },
+    },
+    Row {
+        // The collector has a machine of its own here. A real one is a subordinate on that of Falco.
+        charm: FALCO,
+        endpoint: "cos-agent",
+        peer_on: Substrate::Machine,
+        around: || World::new().with_falco().with_sidekick().with_loki(),
+        given: |_| json!({}),
+        understood: |world| {
+            json!({FALCO_UNIT: {
+                "targets": [format!("localhost:{}/metrics", world.host().port)],
+                "alerts": 10,
+                "identifiers": [identifier(world, FALCO)],
+                "error": null,
+                "alerts about logs": {},
+                "slots of logs": [],
+                "dashboards": {"Falco": {"has a uid for all": true}},
+            }})
+        },
+        ours: |world| {
+            let answers = || world.host().metrics().contains("falcosecurity_").then_some(());
+            eventually("the metrics that are to be scraped", answers);
         },
     },
 ];
