@@ -5,14 +5,16 @@
 //! `CRASH_POINTS=all` has every point tried.
 
 use charm_tests::authority::{Authority, Days, publish};
-use charm_tests::crash::{self, interrupt_here_and_there};
+use charm_tests::crash::{self, interrupt_everywhere, interrupt_here_and_there};
 use charm_tests::ingress::{Ingress, Target};
+use charm_tests::juju::state::{Goal, GoalEntry};
 use charm_tests::juju::{Context, Event, Relation, State, Status};
 use charm_tests::kubernetes::double::{Answer, ApiDouble};
 use charm_tests::kubernetes::variables;
 use charm_tests::loki::LokiReceiver;
 use charm_tests::pebble::Cut;
 use charm_tests::ports::free_port;
+use falcosidekick_charm::kubernetes::objects::MANAGER;
 use serde_json::json;
 
 use crate::world::{CONTAINER, FALCO, LOKI, World, context, falco_relation, loki_relation, published};
@@ -25,6 +27,7 @@ const SEND: u32 = 12;
 const SERVICE: &str = "/api/v1/namespaces/test-model/services/sidekick-lb";
 const WORKLOAD: &str = "/apis/apps/v1/namespaces/test-model/statefulsets/sidekick";
 const BUDGETS: &str = "/apis/policy/v1/namespaces/test-model/poddisruptionbudgets";
+const BUDGET: &str = "/apis/policy/v1/namespaces/test-model/poddisruptionbudgets/sidekick";
 
 /// By which name the proxy calls the pod.
 const NAME: &str = "sidekick.test-model.svc.cluster.local";
@@ -83,6 +86,24 @@ impl Around {
         Site { world, api }
     }
 
+    /// The same in a cluster that has a Service and a `PodDisruptionBudget` of ours.
+    fn pod_with_objects(&self) -> Site {
+        let site = self.pod();
+        let manager = json!({ "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {} });
+        let budget = json!({ "metadata": { "name": "sidekick", "uid": "a-budget", "managedFields": [manager] } });
+        let success = json!({ "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success" });
+        for (method, path, answer) in [
+            ("GET", SERVICE, site.says("PATCH", SERVICE)),
+            ("GET", BUDGETS, Answer::object(200, &json!({ "metadata": {}, "items": [budget] }))),
+            ("DELETE", BUDGET, Answer::object(200, &success)),
+        ] {
+            site.api.answer(method, path, [answer]);
+        }
+        let none = Answer::object(200, &json!({ "metadata": {}, "items": [] }));
+        site.api.brings_about(("DELETE", BUDGET), ("GET", BUDGETS), none);
+        site
+    }
+
     /// What the controller knows of a leader that is related to everybody, before its first hook.
     fn related(&self) -> State {
         let path = url::Url::parse(&self.loki.url()).unwrap().path().to_owned();
@@ -135,6 +156,14 @@ impl Around {
     }
 }
 
+impl Site {
+    /// What its cluster would say now.
+    #[track_caller]
+    fn says(&self, method: &str, path: &str) -> Answer {
+        self.api.says(method, path).unwrap_or_else(|| panic!("the double has no answer to {method} {path}"))
+    }
+}
+
 impl crash::World for Site {
     fn context(&self) -> Context {
         let context = context(self.world.root());
@@ -142,7 +171,8 @@ impl crash::World for Site {
     }
 
     fn end(&self) -> String {
-        format!("{}\nService: {:?}", crash::World::end(&self.world), self.api.says("GET", SERVICE))
+        let [service, budgets] = [SERVICE, BUDGETS].map(|path| self.says("GET", path));
+        format!("{}\nService: {service:?}\nbudgets: {budgets:?}", crash::World::end(&self.world))
     }
 
     /// Also without when Juju is to tell of a secret, which is counted from the time at which it was asked to.
@@ -251,8 +281,7 @@ fn a_killed_new_leader_is_made_good() {
     let points = interrupt_here_and_there(&Event::leader_elected(), || {
         let site = around.pod();
         // Who led before has seen to the Service, and has told nobody anything yet.
-        let Some(service) = site.api.says("PATCH", SERVICE) else { panic!("a recording") };
-        site.api.answer("GET", SERVICE, [service]);
+        site.api.answer("GET", SERVICE, [site.says("PATCH", SERVICE)]);
         let mut state = site.world.run_once(&certificate_changed(), &signed).state;
         for id in [FALCO, INGRESS, SEND] {
             state.relation_by_id_mut(id).local_app_data.clear();
@@ -308,6 +337,26 @@ fn a_killed_end_of_the_last_falco_is_made_good() {
 #[test]
 fn a_killed_stop_is_made_good() {
     Around::new().kill(&Event::stop(), |_, _| ());
+}
+
+/// Juju runs the last hook of a unit again until it succeeds, and there is none after it.
+#[test]
+fn a_killed_end_of_the_last_unit_leaves_nothing_of_ours_in_the_cluster() {
+    let around = Around::new();
+    let known = around.pod().world.run_once(&Event::install(), &around.alone()).state;
+    for leader in [true, false] {
+        let dying = GoalEntry { status: "dying".into(), since: "2026-01-01 10:00:00Z".into() };
+        let goal = Goal { units: [("sidekick/0".into(), dying)].into(), ..Goal::default() };
+        let last = State { goal: Some(goal), leader, ..known.clone() };
+        let prepare = || (around.pod_with_objects(), last.clone());
+        let (site, state) = prepare();
+        site.world.run_once(&Event::remove(), &state);
+        let left = [SERVICE, BUDGETS].map(|path| site.says("GET", path));
+        assert!(matches!(&left[0], Answer::Says(404, _)), "{left:?}");
+        assert!(matches!(&left[1], Answer::Says(200, text) if text.contains("\"items\":[]")), "{left:?}");
+        let points = interrupt_everywhere(&Event::remove(), prepare);
+        assert!(points >= 10, "only {points} points were tried");
+    }
 }
 
 /// The container goes away in the middle of the hook that brings a certificate, and its processes with it; another one
