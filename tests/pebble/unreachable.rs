@@ -156,3 +156,20 @@ async fn a_pebble_that_goes_at_a_request_stays_gone() {
     world.pebble.restart();
     world.client.plan().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_pebble_that_is_killed_at_a_request_is_another_one_for_the_next() {
+    for (cut, is_removed) in [(Cut::Killed, false), (Cut::KilledUnanswered, true)] {
+        let world = World::new();
+        let wanted = layer(world.service("aaa", RUN));
+        world.client.add_layer("charm", &wanted).await.unwrap();
+        world.client.replan().await.unwrap();
+        let file = world.root.path().join("file");
+        fs::write(&file, "").unwrap();
+        world.pebble.cut_at_request(1, cut);
+        assert_unreachable(world.client.remove("/file", false).await);
+        assert_eq!(file.exists(), !is_removed, "{cut:?}");
+        assert_eq!(world.pebble.service_processes(), Vec::<u32>::new(), "its services went with it");
+        assert!(!wanted.is_in(&world.client.plan().await.unwrap()), "another one knows of no layer");
+    }
+}

@@ -7,39 +7,26 @@
 //!
 //! A socket path has room for 107 bytes, so the root has to be a short one.
 
+mod daemon;
 mod proxy;
 pub mod tools;
 
-use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
 use serde_json::Value;
 
+use daemon::Daemon;
 use proxy::Proxy;
 
 pub use proxy::Cut;
 
-/// Longer than Pebble ever takes to begin or to end, even on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The search path of a workload container.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// A running Pebble. It ends when this is dropped, and so does every service that it started.
 #[derive(Debug)]
 pub struct Pebble {
-    root: PathBuf,
-    container: String,
-    folder: PathBuf,
+    daemon: Arc<Daemon>,
     proxy: Proxy,
-    environment: Vec<(String, String)>,
-    process: Option<Child>,
 }
 
 /// Something that Pebble did, as its list of changes shows it.
@@ -78,15 +65,8 @@ impl Pebble {
         }
         let socket = root.join("charm/containers").join(container).join("pebble.socket");
         fs::create_dir_all(socket.parent().expect("the socket is in a folder")).expect("failed to make its folder");
-        let proxy = Proxy::new(socket, folder.join(".pebble.socket"));
-        let mut pebble = Self {
-            root: root.to_owned(),
-            container: container.to_owned(),
-            folder,
-            proxy,
-            environment: environment.to_vec(),
-            process: None,
-        };
+        let daemon = Arc::new(Daemon::new(root, container, folder, environment));
+        let mut pebble = Self { proxy: Proxy::new(socket, Arc::clone(&daemon)), daemon };
         pebble.start_again();
         pebble
     }
@@ -94,50 +74,20 @@ impl Pebble {
     /// Starts Pebble anew after [`Self::stop`] or [`Self::kill`]: with its folder as it was, and thus without the
     /// layers that were added over its API.
     pub fn start_again(&mut self) {
-        assert!(self.process.is_none(), "Pebble runs already");
-        let log =
-            OpenOptions::new().create(true).append(true).open(self.log_file()).expect("failed to open Pebble's log");
-        let child = Command::new(pebble_binary())
-            .args(["run", "--create-dirs", "--hold", "--verbose"])
-            .current_dir(&self.root)
-            .env_clear()
-            .env("PATH", PATH)
-            .envs(self.environment.iter().cloned())
-            .env("JUJU_CONTAINER_NAME", &self.container)
-            .env("PEBBLE", &self.folder) // inherited by every service, which is how they are found again
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("failed to share Pebble's log"))
-            .stderr(log)
-            .spawn()
-            .expect("failed to start Pebble");
-        self.process = Some(child);
-        let started = Instant::now();
-        while self.try_get("/v1/system-info").is_none() {
-            let ended = self.process.as_mut().and_then(|child| child.try_wait().ok()).flatten();
-            assert!(ended.is_none(), "Pebble ended at once with {ended:?}:\n{}", self.log());
-            assert!(started.elapsed() < PATIENCE, "Pebble does not answer:\n{}", self.log());
-            thread::sleep(Duration::from_millis(2));
-        }
+        self.daemon.start();
         self.proxy.open();
     }
 
     /// Asks Pebble to end, as Kubernetes does: its socket goes at once, then it stops its services.
     pub fn stop(&mut self) {
         self.proxy.remove();
-        let Some(mut child) = self.process.take() else { return };
-        let pid = Pid::from_raw(child.id().try_into().expect("a process number is positive"));
-        signal::kill(pid, Signal::SIGTERM).expect("failed to end Pebble");
-        let started = Instant::now();
-        while child.try_wait().expect("failed to wait for Pebble").is_none() {
-            assert!(started.elapsed() < PATIENCE, "Pebble does not end:\n{}", self.log());
-            thread::sleep(Duration::from_millis(2));
-        }
+        self.daemon.end();
     }
 
     /// Kills Pebble and all its services, as the end of a container does. The file of the socket stays.
     pub fn kill(&mut self) {
         self.proxy.close();
-        self.kill_processes();
+        self.daemon.kill();
     }
 
     /// [`Self::kill`], then [`Self::start_again`]: a container that died and was started anew.
@@ -178,75 +128,23 @@ impl Pebble {
     /// # Panics
     /// If Pebble does not run or refuses.
     pub fn get(&self, target: &str) -> Value {
-        self.try_get(target).unwrap_or_else(|| panic!("Pebble did not answer GET {target}:\n{}", self.log()))
-    }
-
-    fn try_get(&self, target: &str) -> Option<Value> {
-        let mut stream = UnixStream::connect(self.folder.join(".pebble.socket")).ok()?;
-        // An answer in HTTP/1.0 is never chunked, and ends where the connection ends.
-        write!(stream, "GET {target} HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        if head.split(' ').nth(1)? != "200" {
-            return None;
-        }
-        let mut envelope: Value = serde_json::from_str(body).ok()?;
-        Some(envelope["result"].take())
+        self.daemon.get(target).unwrap_or_else(|| panic!("Pebble did not answer GET {target}:\n{}", self.log()))
     }
 
     /// The numbers of all processes that Pebble's services consist of.
     pub fn service_processes(&self) -> Vec<u32> {
-        let own = self.process.as_ref().map(Child::id);
-        self.processes().into_iter().filter(|pid| Some(*pid) != own).collect()
+        self.daemon.service_processes()
     }
 
     /// What Pebble and its services printed.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.log_file()).unwrap_or_default()
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.folder.join("pebble.log")
-    }
-
-    /// Processes with Pebble's folder in their environment, where Pebble itself and its services have it.
-    fn processes(&self) -> Vec<u32> {
-        let marker = [b"PEBBLE=", self.folder.as_os_str().as_encoded_bytes()].concat();
-        let processes = fs::read_dir("/proc").expect("failed to list /proc").flatten();
-        let mut pids: Vec<u32> = processes
-            .filter(|entry| {
-                let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-                environment.split(|byte| *byte == 0).any(|variable| variable == marker)
-            })
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect();
-        pids.sort_unstable();
-        pids
-    }
-
-    fn kill_processes(&mut self) {
-        if let Some(mut child) = self.process.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        // A service may be about to start another process, so once is not enough.
-        loop {
-            let services = self.processes();
-            for pid in &services {
-                let _ = signal::kill(Pid::from_raw((*pid).cast_signed()), Signal::SIGKILL);
-            }
-            if services.is_empty() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.daemon.log()
     }
 }
 
 impl Drop for Pebble {
     fn drop(&mut self) {
         self.proxy.remove();
-        self.kill_processes();
+        self.daemon.kill();
     }
 }

@@ -7,6 +7,7 @@ mod actions;
 mod config;
 mod container;
 mod cost;
+mod death;
 mod external_access;
 mod garbage;
 mod health;

@@ -1,5 +1,5 @@
 //! Certificates, an ingress, a load balancer, and authorities in both directions, all at once: a hook that is killed at
-//! any point is made good by the next one, and so is a container that goes away in its middle.
+//! any point is made good by the next one.
 //!
 //! A world of this kind takes seconds to make, so each hook is killed at a few of its points, always the same ones.
 //! `CRASH_POINTS=all` has every point tried.
@@ -12,12 +12,11 @@ use charm_tests::juju::{Context, Event, Relation, State, Status};
 use charm_tests::kubernetes::double::{Answer, ApiDouble};
 use charm_tests::kubernetes::variables;
 use charm_tests::loki::LokiReceiver;
-use charm_tests::pebble::Cut;
 use charm_tests::ports::free_port;
 use falcosidekick_charm::kubernetes::objects::MANAGER;
 use serde_json::json;
 
-use crate::world::{CONTAINER, FALCO, LOKI, World, context, falco_relation, loki_relation, published};
+use crate::world::{CONTAINER, FALCO, LOKI, World, context, falco_relation, loki_relation};
 
 const CERTIFICATES: u32 = 3;
 const INGRESS: u32 = 4;
@@ -33,31 +32,31 @@ const BUDGET: &str = "/apis/policy/v1/namespaces/test-model/poddisruptionbudgets
 const NAME: &str = "sidekick.test-model.svc.cluster.local";
 
 /// Far from any renewal.
-const FRESH: Days = Days(1, 90);
+pub const FRESH: Days = Days(1, 90);
 /// Past 90 % of its life.
 const NEARLY_OVER: Days = Days(95, 5);
 
 /// What is around the pod, and outlives each of them.
-struct Around {
+pub struct Around {
     ports: [u16; 2],
-    loki: LokiReceiver,
+    pub loki: LokiReceiver,
     /// Signs for the pod.
     authority: Authority,
     /// Vouches for the two proxies and for what stands before Loki.
-    edge: Authority,
+    pub edge: Authority,
     loki_front: Ingress,
-    proxy: Ingress,
+    pub proxy: Ingress,
     other: Ingress,
 }
 
 /// A pod beside an API of Kubernetes of its own.
-struct Site {
-    world: World,
+pub struct Site {
+    pub world: World,
     api: ApiDouble,
 }
 
 impl Around {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (ports, loki) = ([free_port(), free_port()], LokiReceiver::start());
         let (authority, edge) = (Authority::new("pods"), Authority::new("edge"));
         let pod = || Target { port: ports[0], tls: Some((authority.root(), NAME.to_owned())) };
@@ -124,19 +123,19 @@ impl Around {
     }
 
     /// The same after the pod has asked for a certificate, and `days` after somebody has signed.
-    fn signed(&self, days: Days) -> State {
+    pub fn signed(&self, days: Days) -> State {
         let site = self.pod();
         let mut state = site.world.run_once(&Event::pebble_ready(CONTAINER), &self.related()).state;
         self.sign(&mut state, days);
         state
     }
 
-    fn sign(&self, state: &mut State, days: Days) {
+    pub fn sign(&self, state: &mut State, days: Days) {
         self.authority.sign_all(state.relation_by_id_mut(CERTIFICATES), days);
     }
 
     /// A pod that serves this certificate and has nothing left to do, and what the controller knows then.
-    fn settled(&self, signed: &State) -> (Site, State) {
+    pub fn settled(&self, signed: &State) -> (Site, State) {
         let site = self.pod();
         let state = site.world.run_once(&certificate_changed(), signed).state;
         assert_eq!(state.unit_status, Status::active(""));
@@ -183,7 +182,7 @@ impl crash::World for Site {
     }
 }
 
-fn certificate_changed() -> Event {
+pub fn certificate_changed() -> Event {
     Event::relation_changed_by_app(CERTIFICATES)
 }
 
@@ -356,37 +355,5 @@ fn a_killed_end_of_the_last_unit_leaves_nothing_of_ours_in_the_cluster() {
         assert!(matches!(&left[1], Answer::Says(200, text) if text.contains("\"items\":[]")), "{left:?}");
         let points = interrupt_everywhere(&Event::remove(), prepare);
         assert!(points >= 10, "only {points} points were tried");
-    }
-}
-
-/// The container goes away in the middle of the hook that brings a certificate, and its processes with it; another one
-/// takes its place.
-#[test]
-fn a_container_that_dies_amid_a_new_certificate_gets_it_with_the_next_hook() {
-    let mut around = Around::new();
-    let (mut site, mut state) = around.settled(&around.signed(FRESH));
-    // Where the test looks whether alerts arrive.
-    std::mem::swap(&mut site.world.loki, &mut around.loki);
-    let url = published(&state).map(str::to_owned);
-    for number in (1..).step_by(2) {
-        around.sign(&mut state, FRESH);
-        let requests = site.world.pebble.requests().len();
-        site.world.pebble.cut_at_request(number, Cut::Gone);
-        let outcome = site.world.run_once(&certificate_changed(), &state);
-        if site.world.pebble.requests().len() - requests < number {
-            assert!(number > 8, "a new certificate takes no more than {number} requests");
-            assert_eq!(outcome.state.unit_status, Status::active(""));
-            break;
-        }
-        let waiting = Status::waiting("falcosidekick: waiting for the container's Pebble to answer");
-        // At the last request the new certificate is served already, and only its counters are looked at.
-        let is_served = outcome.state.unit_status == Status::active("");
-        assert!(is_served || outcome.state.unit_status == waiting, "at request {number}:\n{}", outcome.report());
-        assert_eq!(published(&outcome.state).map(str::to_owned), url);
-        site.world.pebble.restart();
-        state = site.world.run_once(&Event::pebble_ready(CONTAINER), &outcome.state).state;
-        assert_eq!(state.unit_status, Status::active(""), "after request {number}");
-        assert_eq!(published(&state).map(str::to_owned), url);
-        site.world.deliver_through(&around.proxy.url(), &around.edge.root());
     }
 }

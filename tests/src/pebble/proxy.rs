@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::daemon::Daemon;
+
 /// How a connection breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -21,13 +23,18 @@ pub enum Cut {
     Unanswered,
     /// Before the request reaches Pebble, and from then on there is no socket any more.
     Gone,
+    /// Before the request reaches Pebble, which is killed with its services. When the client hears of it, another one is
+    /// there already.
+    Killed,
+    /// The same after Pebble did what was asked for.
+    KilledUnanswered,
 }
 
 /// The socket that the charm connects to.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     socket: PathBuf,
-    upstream: PathBuf,
+    daemon: Arc<Daemon>,
     open: Arc<AtomicBool>,
     book: Arc<Mutex<Book>>,
 }
@@ -46,11 +53,13 @@ struct Connection {
     answered: AtomicBool,
     /// The next answer does not reach the client.
     mute: AtomicBool,
+    /// Pebble does not outlive the connection.
+    fatal: AtomicBool,
 }
 
 impl Proxy {
-    pub fn new(socket: PathBuf, upstream: PathBuf) -> Self {
-        Self { socket, upstream, open: Arc::default(), book: Arc::default() }
+    pub fn new(socket: PathBuf, daemon: Arc<Daemon>) -> Self {
+        Self { socket, daemon, open: Arc::default(), book: Arc::default() }
     }
 
     /// Begins to listen.
@@ -66,7 +75,7 @@ impl Proxy {
                     return;
                 }
                 // If Pebble is not there the client loses its connection, as it would if Pebble ended just now.
-                if let (Ok(client), Ok(server)) = (client, UnixStream::connect(&proxy.upstream)) {
+                if let (Ok(client), Ok(server)) = (client, UnixStream::connect(proxy.daemon.socket())) {
                     proxy.serve(client, server);
                 }
             }
@@ -105,15 +114,18 @@ impl Proxy {
     }
 
     fn serve(&self, client: UnixStream, server: UnixStream) {
-        let connection = Connection { client, server, answered: AtomicBool::new(true), mute: AtomicBool::new(false) };
-        let (upwards, downwards) = (Arc::new(connection), self.clone());
+        let connection = Connection { client, server, answered: true.into(), mute: false.into(), fatal: false.into() };
+        let (upwards, proxy, daemon) = (Arc::new(connection), self.clone(), Arc::clone(&self.daemon));
         let answers = Arc::clone(&upwards);
         thread::spawn(move || {
-            downwards.forward_requests(&upwards);
+            proxy.forward_requests(&upwards);
             upwards.close();
         });
         thread::spawn(move || {
             answers.forward_answers();
+            if answers.fatal.load(Ordering::SeqCst) {
+                daemon.restart();
+            }
             answers.close();
         });
     }
@@ -133,6 +145,11 @@ impl Proxy {
                     Some(Cut::Unsent) => return,
                     Some(Cut::Unanswered) => connection.mute.store(true, Ordering::SeqCst),
                     Some(Cut::Gone) => return self.remove(),
+                    Some(Cut::Killed) => return connection.end_with_pebble(),
+                    Some(Cut::KilledUnanswered) => {
+                        connection.fatal.store(true, Ordering::SeqCst);
+                        connection.mute.store(true, Ordering::SeqCst);
+                    }
                 }
                 connection.answered.store(false, Ordering::SeqCst);
                 bytes = &line;
@@ -166,6 +183,14 @@ impl Connection {
                 return;
             }
         }
+    }
+
+    /// Has whoever forwards answers kill Pebble, and leaves the client to it.
+    fn end_with_pebble(&self) {
+        self.fatal.store(true, Ordering::SeqCst);
+        let _ = self.server.shutdown(Shutdown::Both);
+        let mut rest = vec![0; 64 * 1024];
+        while let Ok(1..) = (&self.client).read(&mut rest) {}
     }
 
     fn close(&self) {
