@@ -173,3 +173,15 @@ async fn a_pebble_that_is_killed_at_a_request_is_another_one_for_the_next() {
         assert!(!wanted.is_in(&world.client.plan().await.unwrap()), "another one knows of no layer");
     }
 }
+
+#[tokio::test]
+async fn a_pebble_that_is_replaced_before_a_request_is_not_noticed_by_it() {
+    let world = World::new();
+    let wanted = layer(world.service("aaa", RUN));
+    world.client.add_layer("charm", &wanted).await.unwrap();
+    world.client.replan().await.unwrap();
+    world.pebble.cut_at_request(1, Cut::Replaced);
+    assert_eq!(world.client.services(&[]).await.unwrap(), []);
+    assert_eq!(world.pebble.service_processes(), Vec::<u32>::new(), "its services went with it");
+    world.client.add_layer("charm", &wanted).await.unwrap();
+}

@@ -183,8 +183,8 @@ async fn run(
         Err(NoAnswer::Silent(words)) => {
             let last = log.last_words().map_or_else(|| "it said nothing".to_owned(), cut);
             // Pebble watches a new process for a second. One that ends later runs and does not run by turns.
-            match current(pebble).await? {
-                Some(Current::Active) => Seen::NotServing(format!("{words}; its last words: {last}")),
+            match known(pebble).await? {
+                Current::Active => Seen::NotServing(format!("{words}; its last words: {last}")),
                 _ => Seen::Down(last),
             }
         }
@@ -223,21 +223,38 @@ fn without_secrets(seen: Seen, secrets: &[String]) -> Seen {
 
 /// Has Pebble make the service what its plan says, and sees to it that it did. `Some`: why it does not run.
 async fn start(pebble: &Client) -> pebble::Result<Option<String>> {
-    if let Some(words) = failure(replan(pebble).await)? {
-        return Ok(Some(words));
+    match after(replan(pebble).await, pebble).await? {
+        Ok(Current::Active) => return Ok(None),
+        // That a change is done is no proof: one that somebody aborted reads as done.
+        Ok(_) => tracing::info!("starting {SERVICE}, which does not run after a replan"),
+        Err(words) => return Ok(Some(words)),
     }
-    // That a change is done is no proof: one that somebody aborted reads as done.
-    if current(pebble).await? == Some(Current::Active) {
-        return Ok(None);
-    }
-    tracing::info!("starting {SERVICE}, which does not run after a replan");
-    if let Some(words) = failure(pebble.start(&[SERVICE]).await)? {
-        return Ok(Some(words));
-    }
-    Ok(match current(pebble).await? {
-        Some(Current::Active) => None,
-        other => Some(format!("after a start it is {other:?} to Pebble")),
+    Ok(match after(pebble.start(&[SERVICE]).await, pebble).await? {
+        Ok(Current::Active) => None,
+        Ok(other) => Some(format!("after a start it is {other:?} to Pebble")),
+        Err(words) => Some(words),
     })
+}
+
+/// How the service is after this change, or why the change failed.
+async fn after(change: pebble::Result<()>, pebble: &Client) -> pebble::Result<Result<Current, String>> {
+    let failed = match failure(change) {
+        Err(error) if error.is_not_ready() => return Err(error),
+        other => other,
+    };
+    // First, because another Pebble has words of its own for a change of the one before.
+    let current = known(pebble).await?;
+    Ok(failed?.map_or(Ok(current), Err))
+}
+
+/// How the service of our layer is. A Pebble that does not know it has taken the place of the one that got the layer: it
+/// is not ready, and Juju tells when it is.
+async fn known(pebble: &Client) -> pebble::Result<Current> {
+    let replaced = || {
+        let cause = format!("another one, which does not know {SERVICE}, has taken its place");
+        pebble::Error::Unreachable { container: CONTAINER.to_owned(), cause }
+    };
+    current(pebble).await?.ok_or_else(replaced)
 }
 
 async fn replan(pebble: &Client) -> pebble::Result<()> {

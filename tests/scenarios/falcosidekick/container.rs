@@ -107,6 +107,23 @@ fn a_process_that_hangs_blocks_and_the_url_stays() {
 }
 
 #[test]
+fn a_container_that_is_replaced_while_a_process_hangs_is_waited_for() {
+    let (world, mut state) = World::settled();
+    // What is asked when there was no answer.
+    for (number, request) in [(6, "GET /v1/logs"), (7, "GET /v1/services")] {
+        world.signal(Signal::SIGSTOP);
+        let requests = world.pebble.requests().len();
+        world.pebble.cut_at_request(number, Cut::Replaced);
+        let replaced = world.run_once(&Event::update_status(), &state).state;
+        assert!(world.pebble.requests()[requests + number - 1].starts_with(request), "{:?}", world.pebble.requests());
+        assert_eq!(replaced.unit_status, waiting(), "at request {number}");
+        assert_eq!(published(&replaced), published(&state));
+        state = world.run(&Event::pebble_ready(CONTAINER), &replaced).state;
+        assert_eq!(state.unit_status, Status::active(""));
+    }
+}
+
+#[test]
 fn an_image_without_falcosidekick_blocks_until_there_is_one() {
     let world = World::new();
     fs::remove_file(world.path("/app/falcosidekick")).unwrap();

@@ -1,7 +1,8 @@
 //! The container dies in the middle of a hook, with certificates, an ingress, a load balancer, and authorities related.
 //!
-//! Either its socket is gone for the rest of the hook, or Pebble is killed at the moment of a request or of an answer, and
-//! its services with it, and another one, which knows of no layer, answers whatever the hook asks next.
+//! Either its socket is gone for the rest of the hook, or Pebble is killed, at the moment of a request or of an answer
+//! or between two of them, and its services with it. Then another one, which knows of no layer, answers whatever the
+//! hook asks next.
 
 use std::fs;
 
@@ -37,6 +38,7 @@ fn dies_at_any_request(cut: Cut, event: &Event, change: impl Fn(&Around, &mut Si
         assert_eq!(published(&outcome.state).map(str::to_owned), url);
         match cut {
             Cut::Gone => site.world.pebble.restart(),
+            Cut::Replaced => {}
             _ => site.world.assert_stopped(),
         }
         state = site.world.run(&Event::pebble_ready(CONTAINER), &outcome.state).state;
@@ -78,6 +80,11 @@ fn a_pebble_killed_at_any_answer_to_a_new_certificate_gets_it_with_the_next_hook
 }
 
 #[test]
+fn a_pebble_replaced_before_any_request_of_a_new_certificate_gets_it_with_the_next_hook() {
+    dies_at_any_request(Cut::Replaced, &certificate_changed(), another_certificate);
+}
+
+#[test]
 fn a_pebble_killed_at_any_request_of_config_changed_gets_the_options_with_the_next_hook() {
     dies_at_any_request(Cut::Killed, &Event::config_changed(), other_options);
 }
@@ -85,4 +92,9 @@ fn a_pebble_killed_at_any_request_of_config_changed_gets_the_options_with_the_ne
 #[test]
 fn a_pebble_killed_at_any_answer_to_config_changed_gets_the_options_with_the_next_hook() {
     dies_at_any_request(Cut::KilledUnanswered, &Event::config_changed(), other_options);
+}
+
+#[test]
+fn a_pebble_replaced_before_any_request_of_config_changed_gets_the_options_with_the_next_hook() {
+    dies_at_any_request(Cut::Replaced, &Event::config_changed(), other_options);
 }

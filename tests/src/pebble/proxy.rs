@@ -28,6 +28,8 @@ pub enum Cut {
     Killed,
     /// The same after Pebble did what was asked for.
     KilledUnanswered,
+    /// Not at all: Pebble has been killed with its services since its last answer, and another one gets the request.
+    Replaced,
 }
 
 /// The socket that the charm connects to.
@@ -55,6 +57,8 @@ struct Connection {
     mute: AtomicBool,
     /// Pebble does not outlive the connection.
     fatal: AtomicBool,
+    /// The client has a connection to another Pebble.
+    handed_over: AtomicBool,
 }
 
 impl Proxy {
@@ -76,7 +80,7 @@ impl Proxy {
                 }
                 // If Pebble is not there the client loses its connection, as it would if Pebble ended just now.
                 if let (Ok(client), Ok(server)) = (client, UnixStream::connect(proxy.daemon.socket())) {
-                    proxy.serve(client, server);
+                    proxy.serve(client, server, true);
                 }
             }
         });
@@ -113,8 +117,16 @@ impl Proxy {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, client: UnixStream, server: UnixStream) {
-        let connection = Connection { client, server, answered: true.into(), mute: false.into(), fatal: false.into() };
+    /// `answered`: whether the next bytes of the client begin a request.
+    fn serve(&self, client: UnixStream, server: UnixStream, answered: bool) {
+        let connection = Connection {
+            client,
+            server,
+            answered: answered.into(),
+            mute: false.into(),
+            fatal: false.into(),
+            handed_over: false.into(),
+        };
         let (upwards, proxy, daemon) = (Arc::new(connection), self.clone(), Arc::clone(&self.daemon));
         let answers = Arc::clone(&upwards);
         thread::spawn(move || {
@@ -150,6 +162,7 @@ impl Proxy {
                         connection.fatal.store(true, Ordering::SeqCst);
                         connection.mute.store(true, Ordering::SeqCst);
                     }
+                    Some(Cut::Replaced) => return self.hand_over(connection, &line),
                 }
                 connection.answered.store(false, Ordering::SeqCst);
                 bytes = &line;
@@ -158,6 +171,18 @@ impl Proxy {
                 return;
             }
             line.clear();
+        }
+    }
+
+    /// Goes on with another Pebble, which gets these bytes first.
+    fn hand_over(&self, connection: &Connection, bytes: &[u8]) {
+        connection.handed_over.store(true, Ordering::SeqCst);
+        self.daemon.restart();
+        let server = UnixStream::connect(self.daemon.socket());
+        if let (Ok(client), Ok(mut server)) = (connection.client.try_clone(), server)
+            && server.write_all(bytes).is_ok()
+        {
+            self.serve(client, server, false);
         }
     }
 
@@ -194,7 +219,9 @@ impl Connection {
     }
 
     fn close(&self) {
-        let _ = self.client.shutdown(Shutdown::Both);
+        if !self.handed_over.load(Ordering::SeqCst) {
+            let _ = self.client.shutdown(Shutdown::Both);
+        }
         let _ = self.server.shutdown(Shutdown::Both);
     }
 }
