@@ -33,15 +33,18 @@ use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
 use crate::{address, kubernetes, proxy, render, trust, turns};
 
-/// Decides. With bad options what runs goes on and what is published stays. The certificate needs none of them, and
-/// neither does what those who look are told: the end of a relation is told in one hook only, and secrets have to go in
-/// that one.
+/// Decides. With bad options what runs goes on, unless it shows a certificate that was revoked, and what is published
+/// stays. The certificate needs none of them, and neither does what those who look are told: the end of a relation is
+/// told in one hook only, and secrets have to go in that one.
 pub fn decide(facts: &Facts) -> Plan {
     let tls = tls(facts);
     let mut plan = match options(facts) {
         Ok((config, sinks)) => with_options(facts, &config, sinks, tls.as_ref()),
         Err(status) => Plan::leave(status),
     };
+    if let (Some(Tls { is_revoked: true, status, .. }), Some(container)) = (&tls, &facts.container) {
+        stop_for_a_while(&mut plan, container, status.as_ref());
+    }
     plan.certificate = match (tls, &facts.last_asked) {
         (Some(tls), _) => {
             plan.notes.extend(tls.status);
@@ -111,7 +114,6 @@ fn workload(facts: &Facts, config: &Config, mut sinks: Sinks, tls: Option<&Tls>)
         None => None,
         Some(tls) => match &tls.identity {
             Some(identity) => Some(identity),
-            None if tls.is_revoked => return Ok(stop_for_a_while(container)),
             // What we configured goes on meanwhile; the image's own configuration takes alerts in clear text and passes
             // them on to nobody. The reason stands in the status already.
             None if render::is_ours(&container.plan) => return Ok(Plan::default()),
@@ -172,9 +174,15 @@ fn stop(facts: &Facts, tls: Option<&Tls>, reason: Status) -> Plan {
     }
 }
 
-/// With what it has it must not show itself any more, and with what it gets it will be back where it was.
-fn stop_for_a_while(container: &Container) -> Plan {
-    Plan { service: ServiceAction::Stop, remove: leftovers(container, &[CONFIG_FILE]), ..Plan::default() }
+/// With what it has it must not show itself any more, whatever has to come first, and with what it gets it will be back
+/// where it was. What else there is to tell the operator would hide why, so that it tells that as well.
+fn stop_for_a_while(plan: &mut Plan, container: &Container, why: Option<&Status>) {
+    (plan.service, plan.remove) = (ServiceAction::Stop, leftovers(container, &[CONFIG_FILE]));
+    for note in &mut plan.notes {
+        if let (Status::Blocked(text) | Status::Waiting(text), Some(why)) = (note, why) {
+            *text = format!("{text}; {}", why.message());
+        }
+    }
 }
 
 /// Our files that are there and not among those that are needed.

@@ -9,7 +9,7 @@ use charm_tests::juju::{Event, Network, Relation, Secret, State, Status};
 use charm_tests::loki::Answer;
 use charm_tests::ports::free_port;
 use charm_tests::sink::Sink;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::outputs::wait_for;
 use crate::world::{CONTAINER, FALCO, World, falco_relation, loki_relation, published, unread};
@@ -20,6 +20,7 @@ const KEY: &str = "/etc/falcosidekick/certs/server/server.key";
 const KEY_LABEL: &str = "afd8c2bccf834997afce12c2706d2ede-private-key-0-certificates";
 const CERTIFICATE_LABEL: &str = "afd8c2bccf834997afce12c2706d2ede-certificate-0-certificates";
 pub const ADDRESS: &str = "10.152.183.10";
+const REVOKED: &str = "certificates: ca revoked the certificate; waiting for another one";
 
 /// Far from any renewal.
 pub const FRESH: Days = Days(1, 90);
@@ -287,31 +288,57 @@ fn with_the_relation_everything_of_it_goes_and_without_leave_for_plain_http_the_
     }
 }
 
+/// The same after the authority has revoked the certificate that is served, and what it published about it.
+fn revoked(world: &World, state: &State, authority: &Authority) -> (State, Value) {
+    let mut answer = authority.answer(&request(state), FRESH);
+    answer["certificate"] = json!(read(world, CERTIFICATE));
+    answer["revoked"] = json!(true);
+    let mut state = state.clone();
+    authority::publish(state.relation_by_id_mut(CERTIFICATES), std::slice::from_ref(&answer));
+    (state, answer)
+}
+
 #[test]
 fn a_revoked_certificate_is_served_no_longer_and_another_one_is_asked_for() {
     let authority = Authority::new("test");
     let (world, state) = settled(&authority, FRESH);
-    let first = request(&state);
-    let mut revoked = state.clone();
-    let mut answer = authority.answer(&first, FRESH);
-    answer["certificate"] = json!(read(&world, CERTIFICATE));
-    answer["revoked"] = json!(true);
-    authority::publish(revoked.relation_by_id_mut(CERTIFICATES), &[answer.clone()]);
-    let stopped = world.run(&changed(), &revoked).state;
-    assert_eq!(
-        stopped.unit_status,
-        Status::waiting("certificates: ca revoked the certificate; waiting for another one")
-    );
+    let (told, answer) = revoked(&world, &state, &authority);
+    let stopped = world.run(&changed(), &told).state;
+    assert_eq!(stopped.unit_status, Status::waiting(REVOKED));
     world.assert_stopped();
     assert!(!world.path(KEY).exists());
     assert_eq!(published(&stopped), published(&state), "it will be back there");
-    assert_ne!(request(&stopped), first);
+    assert_ne!(request(&stopped), request(&state));
 
     let mut again = stopped.clone();
     let answers = [answer, authority.answer(&request(&stopped), FRESH)];
     authority::publish(again.relation_by_id_mut(CERTIFICATES), &answers);
     let state = world.run(&changed(), &again).state;
     assert_eq!(state.unit_status, Status::active(""));
+    world.deliver_tls(ADDRESS, &authority.root());
+}
+
+#[test]
+fn a_revoked_certificate_is_served_no_longer_also_while_an_option_is_bad() {
+    let authority = Authority::new("test");
+    let (world, state) = settled(&authority, FRESH);
+    let bad = state.clone().config("outputs", "slak: {}");
+    let (told, answer) = revoked(&world, &bad, &authority);
+    let stopped = world.run(&changed(), &told).state;
+    let status = &stopped.unit_status;
+    assert!(status.name == "blocked" && status.message.starts_with("outputs: "), "{status}");
+    assert!(status.message.ends_with(&format!("; {REVOKED}")), "{status}");
+    world.assert_stopped();
+    assert!(!world.answers());
+    assert!(!world.path(KEY).exists());
+    assert_eq!(published(&stopped), published(&state), "it will be back there");
+
+    let mut again = stopped.clone().config("outputs", "");
+    let answers = [answer, authority.answer(&request(&stopped), FRESH)];
+    authority::publish(again.relation_by_id_mut(CERTIFICATES), &answers);
+    let back = world.run(&changed(), &again).state;
+    assert_eq!(back.unit_status, Status::active(""));
+    assert_eq!(published(&back), published(&state));
     world.deliver_tls(ADDRESS, &authority.root());
 }
 
@@ -346,7 +373,7 @@ fn a_certificate_that_nobody_would_believe_blocks_and_is_told_to_nobody() {
 #[test]
 fn a_key_of_a_python_charm_goes_on() {
     let vector = include_str!("../../vectors/falcosidekick/certificates_4_issued_again.json");
-    let vector: serde_json::Value = serde_json::from_str(vector).unwrap();
+    let vector: Value = serde_json::from_str(vector).unwrap();
     let secrets = vector["input"]["secrets"].as_array().unwrap();
     let key = secrets.iter().find_map(|secret| secret["latest_content"]["private-key"].as_str()).unwrap();
     let owner = charm_tests::juju::Owner::Unit("sidekick/0".into());
@@ -516,7 +543,6 @@ fn a_metrics_port_that_is_taken_blocks_in_the_words_of_falcosidekick_until_it_is
 
 fn test_alert(world: &World, state: &State) -> (std::collections::BTreeMap<String, String>, String) {
     let action = world.action("test-alert", state).expect_success().action.unwrap();
-    let text =
-        |(name, value): (&String, &serde_json::Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
+    let text = |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap_or_default().to_owned());
     (action.results.iter().map(text).collect(), action.message)
 }

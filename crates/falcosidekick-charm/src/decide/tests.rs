@@ -358,6 +358,26 @@ fn until_there_is_a_certificate_it_is_asked_for_and_what_is_ours_goes_on() {
 }
 
 #[test]
+fn a_certificate_that_was_revoked_is_shown_no_more_whatever_the_options_are() {
+    let mut facts = certified();
+    let authority = facts.authority.as_mut().unwrap();
+    authority.published.as_mut().unwrap().as_mut().unwrap().answers[0].revoked = Some(true);
+    let revoked = "certificates: ca revoked the certificate; waiting for another one";
+    let stopped = |config: &[(&str, &str)]| {
+        let plan = decide(&Facts { config: options(config), ingress: Some(ingress(WAY_IN)), ..facts.clone() });
+        assert_eq!((&plan.service, &plan.remove), (&ServiceAction::Stop, &vec![CERTIFICATE_FILE, KEY_FILE]));
+        assert_eq!((plan.write.len(), plan.publish.len() + plan.send.len(), plan.close_ports.len()), (0, 0, 0));
+        assert!(plan.certificate.ask.is_some());
+        plan.status(&Seen::Stopped)
+    };
+    assert_eq!(stopped(&[]), Status::Waiting(revoked.into()));
+    for (value, problem) in [("0", "port: "), ("65535", "port: 65535 is none that ingress can lead to")] {
+        let text = blocked(stopped(&[("port", value)]));
+        assert!(text.starts_with(problem) && text.ends_with(&format!("; {revoked}")), "{text}");
+    }
+}
+
+#[test]
 fn without_certificates_their_files_go_after_the_service_has_changed() {
     let facts = Facts { authority: None, config: options(&[("allow-plain-http", "true")]), ..certified() };
     let plan = decide(&facts);
