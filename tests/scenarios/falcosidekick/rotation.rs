@@ -17,7 +17,6 @@ use charm_tests::authority::{Authority, Days};
 use charm_tests::falco_host::eventually;
 use charm_tests::juju::{Event, Status};
 use charm_tests::stand_in::tls::{self, Trust};
-use falcosidekick_charm::log::Log;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::json;
@@ -118,30 +117,23 @@ fn arrived(world: &World) -> BTreeMap<usize, usize> {
     arrived
 }
 
-/// How often Falcosidekick was started, by its own words. They are read where Pebble prints all that a service says: of
-/// what it hands out when asked, the oldest lines are gone after some thousand alerts.
-fn starts(world: &World) -> usize {
-    let lines: Vec<String> = world.pebble.log().lines().map(str::to_owned).collect();
-    Log::starts(&lines).len()
-}
-
 #[test]
 fn renewals_under_a_stream_of_alerts_lose_what_comes_in_during_their_restarts_and_nothing_else() {
     let authority = Authority::new("test");
     let (world, mut state) = settled(&authority, NEARLY_OVER);
     let falco = Falco::start(world.port, &authority.root());
     let mut processes = vec![world.process()];
-    assert_eq!(starts(&world), processes.len(), "one start before there was any alert");
+    assert_eq!(world.starts(), processes.len(), "one start before there was any alert");
     for days in [NEARLY_OVER, FRESH] {
         falco.go_on();
         state = world.run_once(&changed(), &sign(&state, &authority, days)).state;
         assert_eq!(state.unit_status, Status::active(""));
         processes.push(world.process());
-        assert_eq!(starts(&world), processes.len(), "one start for each renewal");
+        assert_eq!(world.starts(), processes.len(), "one start for each renewal");
         falco.go_on();
         state = world.run_once(&Event::update_status(), &state).state;
         assert_eq!(world.process(), *processes.last().unwrap(), "a restart without a reason");
-        assert_eq!(starts(&world), processes.len(), "a start without a reason");
+        assert_eq!(world.starts(), processes.len(), "a start without a reason");
     }
     let alerts = falco.end();
     processes.dedup();

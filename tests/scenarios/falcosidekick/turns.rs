@@ -175,7 +175,7 @@ fn another_configuration_reaches_all_units_one_at_a_time_with_one_restart_each()
     let after = app.processes();
     assert!(before.iter().zip(&after).all(|(before, after)| before != after), "{before:?} {after:?}");
     for (world, _) in &app.units {
-        assert_eq!(starts(world), 2, "{}", world.pebble.log());
+        assert_eq!(world.starts(), 2, "{}", world.pebble.log());
         let file = fs::read_to_string(world.path("/etc/falcosidekick/falcosidekick.yaml")).unwrap();
         assert!(file.contains("\"minimumpriority\": \"error\""), "{file}");
     }
@@ -184,11 +184,6 @@ fn another_configuration_reaches_all_units_one_at_a_time_with_one_restart_each()
         world.run(&Event::update_status(), state);
     }
     assert_eq!(app.processes(), after);
-}
-
-/// How often Falcosidekick was started, as it tells its version first.
-fn starts(world: &World) -> usize {
-    world.pebble.log().matches("Falcosidekick version: ").count()
 }
 
 #[test]

@@ -17,6 +17,7 @@ use charm_tests::pebble::{Pebble, pebble_binary};
 use charm_tests::ports::free_port;
 use charm_tests::stand_in::tls::{self, Trust};
 use charm_tests::{interfaces, programs};
+use falcosidekick_charm::log::Log;
 use jiff::Timestamp;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -268,6 +269,13 @@ impl World {
         let processes = self.pebble.service_processes();
         assert_eq!(processes.len(), 1, "not one process but {processes:?}:\n{}", self.pebble.log());
         processes[0]
+    }
+
+    /// How often Falcosidekick was started, by its own words. They are read where Pebble prints all that a service says:
+    /// of what it hands out when asked, the oldest lines are gone after some thousand alerts.
+    pub fn starts(&self) -> usize {
+        let lines: Vec<String> = self.pebble.log().lines().map(str::to_owned).collect();
+        Log::starts(&lines).len()
     }
 
     #[track_caller]
