@@ -18,6 +18,7 @@ mod lifecycle;
 mod loki;
 mod observability;
 mod outputs;
+mod refresh;
 mod rotation;
 mod tls;
 mod together;
