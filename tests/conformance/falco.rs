@@ -2,6 +2,7 @@
 
 mod session;
 mod steps;
+mod syslog;
 mod world;
 
 use std::path::{Path, PathBuf};

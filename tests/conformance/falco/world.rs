@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 
 use charm_tests::certificates::Authority;
@@ -10,6 +9,7 @@ use charm_tests::http_sink::{Manner, Sink};
 use charm_tests::ports::free_port;
 use tempfile::TempDir;
 
+use super::syslog::Syslog;
 use super::{Subject, places};
 use crate::recording::{Places, Recording};
 
@@ -29,7 +29,7 @@ pub struct World {
     /// Sinks by placeholder.
     pub sinks: Vec<(&'static str, Sink)>,
     /// The socket that stands for `/dev/log`.
-    pub syslog: UnixDatagram,
+    pub syslog: Syslog,
     /// The kernel does not let the probe in.
     pub without_probe: bool,
     folder: TempDir,
@@ -66,8 +66,7 @@ impl World {
             "http_refused" | "http_down_then_up" => places.set("<sink>", free_port().to_string()),
             _ => sinks.iter().for_each(|(name, sink)| places.set(name, sink.port().to_string())),
         }
-        let syslog = UnixDatagram::bind(folder.path().join("log.socket")).expect("a new socket");
-        syslog.set_nonblocking(true).expect("a socket that does not wait");
+        let syslog = Syslog::listen(&folder.path().join("log.socket")).expect("a new socket");
         let world = Self {
             program: subject.program(),
             is_real: subject.is_real,
