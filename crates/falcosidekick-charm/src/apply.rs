@@ -247,8 +247,8 @@ async fn after(change: pebble::Result<()>, pebble: &Client) -> pebble::Result<Re
     Ok(failed?.map_or(Ok(current), Err))
 }
 
-/// How the service of our layer is. A Pebble that does not know it has taken the place of the one that got the layer: it
-/// is not ready, and Juju tells when it is.
+/// How the service of our layer is. A Pebble that does not know it has taken the place of the one that got the layer:
+/// it is not ready, and Juju tells when it is.
 async fn known(pebble: &Client) -> pebble::Result<Current> {
     let replaced = || {
         let cause = format!("another one, which does not know {SERVICE}, has taken its place");

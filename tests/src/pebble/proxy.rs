@@ -23,8 +23,8 @@ pub enum Cut {
     Unanswered,
     /// Before the request reaches Pebble, and from then on there is no socket any more.
     Gone,
-    /// Before the request reaches Pebble, which is killed with its services. When the client hears of it, another one is
-    /// there already.
+    /// Before the request reaches Pebble, which is killed with its services. When the client hears of it, another one
+    /// is there already.
     Killed,
     /// The same after Pebble did what was asked for.
     KilledUnanswered,
