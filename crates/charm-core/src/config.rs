@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::status::{Status, one_line};
@@ -13,7 +13,7 @@ use crate::status::{Status, one_line};
 const LONGEST_QUOTE: usize = 60;
 
 /// The options as Juju gives them: those that are set or have a default.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RawConfig(BTreeMap<String, Value>);
 

@@ -149,9 +149,10 @@ pub fn state_get_all() -> Result<BTreeMap<String, String>> {
     Ok(all.unwrap_or_default())
 }
 
-/// Has Juju keep a text for this unit when the hook succeeds.
+/// Has Juju keep a text for this unit when the hook succeeds. Nobody sees it in the list of processes.
 pub fn state_set(key: &str, value: &str) -> Result<()> {
-    run(Command::new("state-set").args(["--", &format!("{key}={value}")]))
+    let text = yaml::quoted_line(&BTreeMap::from([(key, value)]))?;
+    run(Command::new("state-set").args(["--file", "-"]).input(text.into_bytes()))
 }
 
 /// Has Juju forget it when the hook succeeds.

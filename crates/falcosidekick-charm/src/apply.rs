@@ -59,6 +59,7 @@ pub async fn apply(hook: &Hook, plan: &Plan, notes: &mut Notes) -> Result<Seen> 
         send,
         open_port,
         close_ports,
+        keep_options,
         tell_version,
         notes: _,
     } = plan;
@@ -79,6 +80,9 @@ pub async fn apply(hook: &Hook, plan: &Plan, notes: &mut Notes) -> Result<Seen> 
     }
     for port in close_ports {
         notes.close_port(port)?;
+    }
+    if let Some(options) = keep_options.expose() {
+        facts::options::keep(options)?;
     }
     if let Some(version) = version.filter(|_| *tell_version) {
         juju::application_version_set(&version)?;
@@ -131,6 +135,7 @@ async fn apply_to_container(pebble: &Client, plan: &Plan) -> pebble::Result<(See
         send: _,
         open_port: _,
         close_ports: _,
+        keep_options: _,
         tell_version: _,
         notes: _,
     } = plan;

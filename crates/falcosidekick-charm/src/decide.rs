@@ -6,6 +6,7 @@ pub mod sinks;
 use std::collections::BTreeMap;
 
 use charm_core::Status;
+use charm_core::config::RawConfig;
 use charm_core::digest::Digest;
 use charm_core::interfaces::{RelationData, falcosidekick_http_endpoint, ingress, loki_push_api};
 use charm_core::names::RelationId;
@@ -33,8 +34,11 @@ use crate::sinks::Sinks;
 use crate::tls::{self, Identity, Tls};
 use crate::{address, kubernetes, proxy, render, trust, turns};
 
-/// Decides. With bad options what runs goes on, unless it shows a certificate that was revoked, and what is published
-/// stays. The certificate needs none of them, and neither does what those who look are told: the end of a relation is
+/// Juju takes no more, in bytes.
+const LONGEST_OPTIONS: usize = 65_536;
+
+/// Decides. With bad options those are in force that Falcosidekick served with last. If there are none, what runs goes
+/// on, unless it shows a certificate that was revoked, and what is published stays. The certificate needs none of them, and neither does what those who look are told: the end of a relation is
 /// told in one hook only, and secrets have to go in that one.
 pub fn decide(facts: &Facts) -> Plan {
     let tls = tls(facts);
@@ -42,6 +46,9 @@ pub fn decide(facts: &Facts) -> Plan {
         Ok((config, sinks)) => with_options(facts, &config, sinks, tls.as_ref()),
         Err(status) => Plan::leave(status),
     };
+    if let Some(refused) = &facts.refused {
+        tell_of(refused, &mut plan);
+    }
     if let (Some(Tls { is_revoked: true, status, .. }), Some(container)) = (&tls, &facts.container) {
         stop_for_a_while(&mut plan, container, status.as_ref());
     }
@@ -67,14 +74,26 @@ fn with_options(facts: &Facts, config: &Config, sinks: Sinks, tls: Option<&Tls>)
     plan
 }
 
-/// All options. Every problem of all of them is told at once.
+/// Options that cannot be used are told first, together with whatever else somebody has to see to.
+fn tell_of(refused: &Status, plan: &mut Plan) {
+    let others = plan.notes.iter().filter(|note| matches!(note, Status::Blocked(_)));
+    let all: Vec<String> = [refused].into_iter().chain(others).map(Status::message).collect();
+    plan.notes.insert(0, Status::Blocked(all.join("; ")));
+}
+
+/// All options that are in force. Every problem of all of them is told at once.
 pub fn options(facts: &Facts) -> Result<(Config, Sinks), Status> {
     let around = Surroundings {
         app: &facts.topology.application,
         loki_is_related: facts.loki.is_some(),
         secrets: &facts.secrets,
     };
-    match (Config::parse(&facts.config), Sinks::parse(&facts.config, &around)) {
+    parse(&facts.config, &around)
+}
+
+/// The same of any options.
+pub fn parse(options: &RawConfig, around: &Surroundings<'_>) -> Result<(Config, Sinks), Status> {
+    match (Config::parse(options), Sinks::parse(options, around)) {
         (Ok(config), Ok(sinks)) => Ok((config, sinks)),
         (Err(Status::Blocked(one)), Err(Status::Blocked(other))) => Err(Status::Blocked(format!("{one}; {other}"))),
         (Err(status), _) | (_, Err(status)) => Err(status),
@@ -254,6 +273,7 @@ fn run(
         write: files,
         // A hook that was interrupted has told nothing; its signs are a port that is not open and a layer that is not
         // there.
+        keep_options: keep_options(facts),
         tell_version: facts.program_may_be_new || layer.is_some() || open_port.is_some(),
         layer,
         service: ServiceAction::Run(listener, question(listener, identity, address.hosts)),
@@ -274,6 +294,13 @@ fn run(
             .collect(),
         ..Plan::default()
     })
+}
+
+/// What to keep of options, unless it is kept already. Those that are not in force have been kept.
+fn keep_options(facts: &Facts) -> Redacted<Option<String>> {
+    let text = serde_json::to_string(&facts.config).expect("texts, numbers and switches are JSON");
+    let is_new = facts.refused.is_none() && facts.kept_options.expose().as_ref() != Some(&text);
+    Redacted::new(Some(text).filter(|text| is_new && text.len() <= LONGEST_OPTIONS))
 }
 
 /// What Loki, whoever has a way in and Prometheus are told.

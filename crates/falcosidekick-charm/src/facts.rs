@@ -4,6 +4,7 @@ mod certificates;
 pub mod cluster;
 mod ingress;
 mod observability;
+pub mod options;
 mod trust;
 pub mod turns;
 
@@ -21,18 +22,20 @@ use charm_core::names::{AppName, RelationId, UnitName};
 use charm_core::notes::{self, Notes, Told};
 use charm_core::pebble::{self, FileType, Layer};
 use charm_core::relation::{self, Databag, RemoteUnits, Side};
+use charm_core::secret::Redacted;
 use charm_core::topology::Topology;
-use charm_core::{Event, Hook, clock, juju, secret};
+use charm_core::{Event, Hook, Status, clock, juju};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use crate::facts::options::Options;
 use crate::kubernetes::{Cluster, MARK};
 use crate::log::Log;
 use crate::names::{
     CHARM, CONFIG_FILE, CONTAINER, FILES, HTTP_ENDPOINT, PROGRAMS, SEND_CA_CERT, SEND_LOKI_LOGS, SERVICE, SHADOWS,
 };
 use crate::observability::Observers;
-use crate::outputs::secrets::{self, Secrets};
+use crate::outputs::secrets::Secrets;
 use crate::outputs::{Server, Surroundings, table};
 use crate::render;
 use crate::sinks::Sinks;
@@ -58,8 +61,12 @@ pub struct Facts {
     pub leader: bool,
     /// Whether this is an event in which the program may have become another one.
     pub program_may_be_new: bool,
-    /// The options.
+    /// The options that are in force.
     pub config: RawConfig,
+    /// What is wrong with those that are set instead, if they are not in force.
+    pub refused: Option<Status>,
+    /// The options that Falcosidekick served with last, as Juju keeps them.
+    pub kept_options: Redacted<Option<String>>,
     /// The proxies of the model.
     pub proxy: Proxy,
     /// The secrets that the options name.
@@ -178,13 +185,15 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         Network::default()
     };
     let topology = Topology::of(hook, CHARM);
-    let config = juju::config_get()?;
+    let kept_options = kept.get(options::KEY);
+    let in_force = options::in_force(
+        &topology.application,
+        !loki.is_empty(),
+        juju::config_get()?,
+        kept_options.map(String::as_str),
+    )?;
+    let Options { config, secrets, refused } = in_force;
     let cluster = cluster::cluster(hook, leader, &config, kept.contains_key(MARK)).await?;
-    let mut secrets = Secrets::new();
-    for id in secrets::wanted(&config) {
-        let content = secret::content(&id)?;
-        secrets.insert(id, content);
-    }
     let around = Surroundings { app: &topology.application, loki_is_related: !loki.is_empty(), secrets: &secrets };
     let late = Sinks::parse(&config, &around).map(|sinks| sinks.outputs.late()).unwrap_or_default();
     let container = match container(&hook.container(CONTAINER)?, &late).await {
@@ -219,6 +228,8 @@ pub async fn gather(hook: &Hook) -> Result<Facts> {
         opened_ports: notes.opened_ports()?,
         topology,
         config,
+        refused,
+        kept_options: Redacted::new(kept_options.cloned()),
         secrets,
         container,
         notes,

@@ -61,6 +61,9 @@ pub struct Plan {
     pub open_port: Option<u16>,
     /// Ports to close, as Juju lists them.
     pub close_ports: Vec<String>,
+    /// Options to keep once Falcosidekick serves with them.
+    #[serde(skip)]
+    pub keep_options: Redacted<Option<String>>,
     /// Whether to tell Juju the version of the program.
     pub tell_version: bool,
     /// What to tell the operator, whatever is seen afterwards.

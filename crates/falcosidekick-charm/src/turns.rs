@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use charm_core::Status;
 use charm_core::names::{RelationId, UnitName};
 use charm_core::relation::{Databag, Side, difference};
+use charm_core::secret::Redacted;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
@@ -267,6 +268,7 @@ fn hold_back(plan: &mut Plan) {
     plan.layer = None;
     plan.outputs.clear();
     plan.tell_version = false;
+    plan.keep_options = Redacted::default();
     if is_to_be_another {
         plan.service = ServiceAction::Leave;
     }

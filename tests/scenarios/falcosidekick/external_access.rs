@@ -195,14 +195,25 @@ fn a_change_that_is_refused_or_made_by_somebody_else_is_told_and_tried_again() {
 }
 
 #[test]
-fn bad_options_block_by_their_names_and_kubernetes_is_not_asked() {
-    let (world, api, state) = settled();
-    for (option, value) in [("external-access", "yes"), ("load-balancer-annotations", "a: [b]")] {
+fn bad_options_block_by_their_names_and_change_nothing_in_the_cluster() {
+    let bad = [("external-access", "yes"), ("load-balancer-annotations", "a: [b]")];
+    let blocks = |world: &World, state: &State, (option, value): (&str, &str)| {
         let bad = world.run(&Event::config_changed(), &state.clone().config(option, value)).state;
         assert!(bad.unit_status.to_string().starts_with(&format!("blocked: {option}: ")), "{}", bad.unit_status);
-        assert_eq!(published(&bad), published(&state));
+        assert_eq!(published(&bad), published(state));
+    };
+    let (fresh, api, state) = world();
+    for option in bad {
+        blocks(&fresh, &state, option);
     }
-    assert_eq!(lines(&api.requests()), Vec::<String>::new());
+    assert_eq!(lines(&api.requests()), Vec::<String>::new(), "nothing is known that should be there");
+
+    let (world, api, state) = settled();
+    for option in bad {
+        blocks(&world, &state, option);
+    }
+    let requests = lines(&api.requests());
+    assert!(!requests.is_empty() && requests.iter().all(|line| line.starts_with("GET ")), "{requests:?}");
 }
 
 #[test]

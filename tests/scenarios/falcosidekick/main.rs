@@ -14,6 +14,7 @@ mod health;
 mod http_endpoint;
 mod ingress;
 mod interrupt;
+mod last_good;
 mod lifecycle;
 mod loki;
 mod observability;

@@ -174,6 +174,28 @@ fn bad_options_keep_nothing_from_the_certificate() {
 }
 
 #[test]
+fn options_that_are_not_in_force_are_told_first_and_with_whatever_else_is_missing() {
+    let refused = Some(Status::Blocked("port: 0 is not a port".into()));
+    let goes_on = Facts { refused: refused.clone(), ..settled(fresh()) };
+    let plan = decide(&goes_on);
+    assert!(matches!(plan.service, ServiceAction::Run(..)) && plan.keep_options.expose().is_none());
+    assert_eq!(blocked(plan.status(&Seen::Serving)), "port: 0 is not a port");
+    let text = stops(&Facts { refused, loki: None, ..settled(fresh()) });
+    assert!(text.starts_with("port: 0 is not a port; send-loki-logs: add a relation"), "{text}");
+}
+
+#[test]
+fn options_are_kept_once_and_not_those_that_juju_would_not_take() {
+    let mut facts = settled(fresh());
+    let text = decide(&facts).keep_options.expose().clone().unwrap();
+    facts.kept_options = Redacted::new(Some(text));
+    assert_eq!(decide(&facts).keep_options, Redacted::default());
+    let tags = "a,".repeat(40_000) + "a";
+    facts.config = options(&[("allow-plain-http", "true"), ("custom-tags", &tags)]);
+    assert_eq!(decide(&facts).keep_options, Redacted::default());
+}
+
+#[test]
 fn without_pebble_everything_waits() {
     let facts = Facts { container: None, ..settled(fresh()) };
     assert_eq!(leaves(&facts), waiting_for_pebble());

@@ -30,7 +30,7 @@ fn another_configuration_waits_and_what_runs_goes_on_and_is_told_to_newcomers() 
     facts.config = options(&[("allow-plain-http", "true"), ("minimum-priority", "error")]);
     facts.told_falcos.extend(told("8", &[]));
     let plan = decide(&facts);
-    assert!(asks(&plan));
+    assert!(asks(&plan) && plan.keep_options.expose().is_none(), "nothing has served with them yet");
     assert_eq!((&plan.write, &plan.layer, &plan.remove), (&vec![], &None, &vec![]));
     assert!(matches!(plan.service, ServiceAction::Run(listener, _) if listener.port == 2801));
     assert_eq!(url(&plan), Some("\"http://10.1.2.3:2801/\""));
