@@ -7,7 +7,7 @@ use charm_tests::juju::state::{Goal, GoalEntry};
 use charm_tests::juju::{Event, State, Status};
 use serde_json::json;
 
-use self::world::{BUDGETS, SERVICE, SERVICES, World, published, trust_first};
+use self::world::{APP, BUDGETS, SERVICE, SERVICES, WORKLOADS, World, published, trust_first};
 
 #[test]
 #[ignore = "needs the real Kubernetes API, which takes minutes to build: make test-systems"]
@@ -179,6 +179,39 @@ fn more_than_one_unit_has_a_disruption_budget_unless_somebody_has_seen_to_it() {
     let state = world.run(&Event::update_status(), &state).state;
     world.run(&Event::config_changed(), &state.config("external-access", "none"));
     assert_eq!(world.cluster.get(&budget), None);
+}
+
+#[test]
+#[ignore = "needs the real Kubernetes API, which takes minutes to build: make test-systems"]
+fn pods_of_more_than_one_unit_are_spread_and_juju_leaves_that_alone() {
+    let world = World::trusted();
+    let pods = || {
+        let set = world.cluster.get(&format!("{WORKLOADS}/{APP}")).unwrap();
+        set["spec"]["template"]["spec"]["topologySpreadConstraints"].clone()
+    };
+    let state = world.related().config("external-access", "load-balancer");
+    let state = world.run(&Event::config_changed(), &state).state;
+    assert_eq!(pods(), json!(null), "one unit");
+
+    world.scale(2);
+    let state = world.run(&Event::update_status(), &state).state;
+    assert_eq!(state.unit_status.name, "waiting", "for an address");
+    let spread = pods();
+    assert_eq!(
+        spread,
+        json!([{
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": { "matchLabels": { "app.kubernetes.io/name": "sidekick" } },
+        }])
+    );
+    world.write_workload("another image");
+    assert_eq!(pods(), spread, "Juju names other fields only");
+    for units in [1, 3] {
+        world.scale(units);
+        let state = world.run(&Event::update_status(), &state).state;
+        world.run(&Event::config_changed(), &state.config("external-access", "none"));
+        assert_eq!(pods(), spread, "to take it away would restart all units for nothing");
+    }
 }
 
 #[test]

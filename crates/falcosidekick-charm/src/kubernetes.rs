@@ -1,5 +1,5 @@
-//! A way in from outside the cluster by Kubernetes' own means: a Service beside the one that Juju keeps, and a
-//! `PodDisruptionBudget` when there is more than one unit.
+//! A way in from outside the cluster by Kubernetes' own means: a Service beside the one that Juju keeps, and when there is
+//! more than one unit, a `PodDisruptionBudget` and pods on different nodes where that is possible.
 //!
 //! No other module talks to the API server, and none does while `external-access` is `none` and was never anything
 //! else. Two rules hold:
@@ -9,9 +9,9 @@
 //! * They do not carry Juju's label `app.kubernetes.io/name`: Juju finds the Service of an application by it, and gives
 //!   up when there are two.
 //!
-//! The topology of the pods is not spread from here. Juju keeps the template of the `StatefulSet` and writes it anew at
-//! each start of its controller, so a patch of ours would restart all pods at once, and so would its loss, again and
-//! again. Juju itself spreads them, by the constraint `tags=anti-pod.…`.
+//! How pods are spread stands in the template of the `StatefulSet`, which Juju keeps: to set it has Kubernetes restart
+//! them one after another. So it is set once, and never taken away again. When Juju writes the template anew, it leaves
+//! alone what it does not set itself.
 
 pub mod access;
 pub mod client;
@@ -27,6 +27,7 @@ use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::Serialize;
+use serde_json::Value;
 
 use self::access::{Access, EXTERNAL_ACCESS};
 
@@ -71,6 +72,8 @@ pub struct Workload {
     pub labels: BTreeMap<String, String>,
     /// How many units there are to be.
     pub units: i32,
+    /// Whether it says already how the pods are spread over nodes, whoever wants it so.
+    pub is_spread: bool,
 }
 
 /// What to do about our objects.
@@ -82,6 +85,8 @@ pub struct Steps {
     pub service: Option<Change<Service>>,
     /// The `PodDisruptionBudget`.
     pub budget: Option<Change<PodDisruptionBudget>>,
+    /// The part of the `StatefulSet` that has its pods spread over nodes.
+    pub spread: Option<Value>,
 }
 
 /// What to do about one object.

@@ -147,8 +147,17 @@ impl Cluster {
 
     /// Changes some fields of an object, as the field manager of this name.
     pub fn merge(&self, path: &str, manager: &str, fields: &Value) -> Value {
+        self.patch(path, manager, "application/merge-patch+json", fields)
+    }
+
+    /// The same, where Kubernetes merges lists as it knows them.
+    pub fn strategic_merge(&self, path: &str, manager: &str, fields: &Value) -> Value {
+        self.patch(path, manager, "application/strategic-merge-patch+json", fields)
+    }
+
+    fn patch(&self, path: &str, manager: &str, kind: &str, fields: &Value) -> Value {
         let path = format!("{path}?fieldManager={manager}");
-        let answer = self.api.exchange(ADMINISTRATOR, "PATCH", &path, "application/merge-patch+json", fields);
+        let answer = self.api.exchange(ADMINISTRATOR, "PATCH", &path, kind, fields);
         let (status, object) = answer.expect("an answer of the API server");
         assert_eq!(status, 200, "{object}");
         object

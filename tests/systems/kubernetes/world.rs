@@ -125,6 +125,17 @@ impl World {
         self.cluster.merge(&format!("{WORKLOADS}/{APP}"), "juju", &json!({ "spec": { "replicas": units } }));
     }
 
+    /// What Juju does when its controller starts, or an image changes: it writes the whole template anew, as a strategic
+    /// merge.
+    pub fn write_workload(&self, image: &str) {
+        let template = json!({
+            "metadata": { "labels": { "app.kubernetes.io/name": APP } },
+            "spec": { "containers": [{ "name": "charm", "image": image }] },
+        });
+        let fields = json!({ "spec": { "template": template } });
+        self.cluster.strategic_merge(&format!("{WORKLOADS}/{APP}"), "juju", &fields);
+    }
+
     /// A node of the cluster.
     pub fn node(&self, name: &str, address: &str, is_ready: bool) {
         self.cluster.create(NODES, &json!({ "metadata": { "name": name } }));

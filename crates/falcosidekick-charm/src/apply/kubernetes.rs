@@ -10,7 +10,7 @@ use crate::kubernetes::{Cluster, MARK, Objects, Steps, Trouble, client, decide};
 
 /// Changes what differs, then looks again. `None`: there was nothing to change.
 pub async fn apply(hook: &Hook, steps: &Steps, cluster: &Cluster) -> Option<Result<Objects, Trouble>> {
-    if steps.service.is_none() && steps.budget.is_none() {
+    if steps.service.is_none() && steps.budget.is_none() && steps.spread.is_none() {
         return None;
     }
     Some(match client::carry_out(hook, steps).await {

@@ -62,7 +62,7 @@ pub async fn look(hook: &Hook, wanted: &Access, leads: bool) -> Result<Objects, 
 /// Does what was decided about objects. The Service comes first, and does not wait for the other.
 pub async fn carry_out(hook: &Hook, steps: &Steps) -> Result<(), Trouble> {
     in_time(async {
-        let Steps { mark: _, service, budget } = steps;
+        let Steps { mark: _, service, budget, spread } = steps;
         let cluster = Connection::new(hook)?;
         let app = hook.unit.app.as_str();
         if let Some(change) = service {
@@ -70,6 +70,11 @@ pub async fn carry_out(hook: &Hook, steps: &Steps) -> Result<(), Trouble> {
         }
         if let Some(change) = budget {
             make(&cluster.budgets, app, change).await?;
+        }
+        // Last, as this pod may be among the first that go for it.
+        if let Some(pods) = spread {
+            cluster.workloads.patch(app, &PatchParams::apply(MANAGER), &Patch::Apply(pods)).await?;
+            tracing::info!("had the pods spread over nodes, for which Kubernetes restarts them one after another");
         }
         Ok(())
     })
@@ -113,7 +118,11 @@ pub fn workload(set: StatefulSet) -> Option<Workload> {
         ..OwnerReference::default()
     };
     let spec = set.spec?;
+    let pod = spec.template.spec.unwrap_or_default();
+    let is_spread = pod.topology_spread_constraints.is_some_and(|all| !all.is_empty())
+        || pod.affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some());
     Some(Workload {
+        is_spread,
         owner,
         selector: spec.selector.match_labels?,
         labels: spec.template.metadata.and_then(|metadata| metadata.labels).unwrap_or_default(),

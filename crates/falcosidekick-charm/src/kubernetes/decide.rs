@@ -30,6 +30,9 @@ pub fn decide(cluster: &Cluster, app: &str, model: &str, port: u16) -> Decision 
     if cluster.leads {
         steps.service = service_change(cluster, objects, app, port);
         steps.budget = budget_change(cluster, objects, app);
+        let workload = objects.workload.as_ref().filter(|_| is_wanted);
+        let lacks_it = |workload: &&Workload| workload.units > 1 && !workload.is_spread;
+        steps.spread = workload.filter(lacks_it).map(|workload| objects::spread(app, workload));
     }
     if !is_wanted {
         let is_clean = objects.service.as_ref().is_none_or(|service| !is_ours(&service.metadata))

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Workload;
 use super::access::Access;
@@ -72,6 +72,22 @@ pub fn budget(app: &str, workload: &Workload) -> PodDisruptionBudget {
         }),
         ..PodDisruptionBudget::default()
     }
+}
+
+/// The part of Juju's `StatefulSet` that has its pods on different nodes. Where there are too few nodes, they share one:
+/// that is better than no pod.
+pub fn spread(app: &str, workload: &Workload) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": { "name": app },
+        "spec": { "template": { "spec": { "topologySpreadConstraints": [{
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": { "matchLabels": workload.selector },
+        }] } } },
+    })
 }
 
 fn metadata(name: String, workload: &Workload) -> ObjectMeta {

@@ -120,6 +120,32 @@ fn every_field_of_ours_is_set_right() {
 }
 
 #[test]
+fn pods_are_spread_once_there_is_more_than_one_unless_somebody_has_seen_to_it() {
+    let (cluster, objects) = settled();
+    let spread = |units, change: fn(&mut Value)| {
+        let set = read(include_str!("../../../../tests/recordings/kubernetes/workload.json"), change);
+        let workload = Workload { units, ..client::workload(set).unwrap() };
+        decided(&cluster, Objects { workload: Some(workload), ..objects.clone() }).steps.spread.is_some()
+    };
+    assert_eq!((spread(1, |_| {}), spread(2, |_| {})), (false, true));
+    assert!(!spread(2, |set| {
+        let ours = objects::spread("sidekick", &workload(2));
+        set["spec"]["template"]["spec"]["topologySpreadConstraints"] =
+            ours["spec"]["template"]["spec"]["topologySpreadConstraints"].clone();
+    }));
+    // What Juju makes of the constraint `tags=anti-pod.…`.
+    assert!(!spread(2, |set| {
+        set["spec"]["template"]["spec"]["affinity"] = json!({ "podAntiAffinity": {} });
+    }));
+    let unset = Cluster { wanted: Access::None, ..cluster };
+    let objects = Objects { workload: None, ..objects };
+    assert!(
+        decided(&unset, objects).steps.spread.is_none(),
+        "to take it away again would restart all units for nothing"
+    );
+}
+
+#[test]
 fn what_others_set_is_theirs() {
     let (cluster, objects) = settled();
     let service = service(|it| {
@@ -162,7 +188,7 @@ fn what_is_not_wanted_any_more_goes_and_then_the_mark() {
     let both = Objects { workload: None, budgets: Ok(vec![budget(|_| {})]), ..objects };
     let steps = decided(&unwanted, both.clone()).steps;
     let (service, budget) = (Some(Change::Remove(UID.into())), Some(Change::Remove(UID.into())));
-    assert_eq!(steps, Steps { mark: None, service, budget });
+    assert_eq!(steps, Steps { mark: None, service, budget, spread: None });
 
     let gone = Objects { service: None, budgets: Ok(Vec::new()), ..both.clone() };
     assert_eq!(decided(&unwanted, gone).steps, Steps { mark: Some(false), ..Steps::default() });
